@@ -1,0 +1,559 @@
+"""What happened: every event type, and the one tagged union over them.
+
+Rules of this file:
+
+- Names are past-tense facts of the domain. A changed meaning is a new type; a changed shape is a new
+  `schema` number and an upcast in `upcasts.py`. Nothing here is ever removed: histories fold for ever.
+- An event says what is true, not what anyone should do about it. No rule lives here.
+- Free text that came from a run is redacted by its writer before it becomes an event.
+
+Streams: `job-<id>`, `pattern-<id>`, `repo-<id>`, `machine` (daemon starts, machine-wide faults).
+Times inside events are ISO 8601 UTC with milliseconds; money is US dollars.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal, Union, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from events.values import (
+    Digest,
+    Evidence,
+    FileRef,
+    Isolation,
+    Scenario,
+    SnapshotRecord,
+    Usage,
+)
+
+
+class Event(BaseModel):
+    """A fact. `type` is the tag of the union and is stored with the data."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    SCHEMA: ClassVar[int] = 1
+
+    type: str
+
+
+class Approval(Event):
+    """A fact that a person brought about. `approver` is the kernel-proven user, `claimed` a name given."""
+
+    approver: str
+    claimed: str | None = None
+    reason: str = ""
+
+
+# --- a job: the run ---------------------------------------------------------------------------------
+
+
+class RunObserved(Event):
+    """A run was seen in progress and its base tree was taken."""
+
+    type: Literal["RunObserved"] = "RunObserved"
+    repo_id: str
+    repo_path: str
+    manifest_path: str
+    task_id: str
+    run_id: str
+    started_at: str | None
+    base_tree: str
+    base_commit: str | None
+
+
+class RunEnded(Event):
+    """A run ended without success. Recorded, never learned from."""
+
+    type: Literal["RunEnded"] = "RunEnded"
+    repo_id: str
+    repo_path: str
+    manifest_path: str
+    task_id: str
+    run_id: str
+    outcome: Literal["failed", "cancelled"]
+    completed_at: str
+
+
+class JobOpened(Event):
+    """A run succeeded; learnd will try to learn from it."""
+
+    type: Literal["JobOpened"] = "JobOpened"
+    repo_id: str
+    repo_path: str
+    manifest_path: str
+    task_id: str
+    run_id: str
+    shape: str
+    started_at: str | None
+    completed_at: str
+    trigger: Literal["completed", "approved"]
+    budget_usd: float
+    requested: bool = False
+    base_tree: str | None = None
+    base_commit: str | None = None
+
+
+class RunReopened(Event):
+    """The producer resumed the run: this completion no longer stands."""
+
+    type: Literal["RunReopened"] = "RunReopened"
+    manifest_path: str
+
+
+# --- a job: snapshot --------------------------------------------------------------------------------
+
+
+class SnapshotAttemptFailed(Event):
+    type: Literal["SnapshotAttemptFailed"] = "SnapshotAttemptFailed"
+    step: Literal["capture", "enqueue"]
+    attempt: int
+    cause: str
+    detail: str
+    retry_at: str
+
+
+class SnapshotTaken(Event):
+    type: Literal["SnapshotTaken"] = "SnapshotTaken"
+    snapshot: SnapshotRecord
+
+
+class SnapshotFailed(Event):
+    type: Literal["SnapshotFailed"] = "SnapshotFailed"
+    step: Literal["capture", "enqueue"]
+    attempts: int
+    cause: str
+    detail: str
+
+
+class ApprovalAwaited(Event):
+    """The operator's trigger is `approved`: the snapshot is safe, a person says go."""
+
+    type: Literal["ApprovalAwaited"] = "ApprovalAwaited"
+
+
+class RunApproved(Approval):
+    type: Literal["RunApproved"] = "RunApproved"
+
+
+class JobQueued(Event):
+    type: Literal["JobQueued"] = "JobQueued"
+    snapshot_id: str
+    payload: FileRef
+    prompt: FileRef | None
+    prompt_source: str | None
+    execution_history: FileRef
+
+
+class SnapshotStalled(Event):
+    """What was stored is no longer what was taken: digest, checkout or diff does not hold."""
+
+    type: Literal["SnapshotStalled"] = "SnapshotStalled"
+    cause: Literal["digest", "checkout", "diff", "missing"]
+    expected: str
+    found: str
+    git_status: FileRef | None = None
+    git_log: FileRef | None = None
+
+
+class TarballRebuilt(Event):
+    """The tarball was made again from an intact tree; its digest is the recorded one."""
+
+    type: Literal["TarballRebuilt"] = "TarballRebuilt"
+    tarball: FileRef
+
+
+class SnapshotPruned(Event):
+    """Retention deleted the tarball, the tag and the objects of a job at rest."""
+
+    type: Literal["SnapshotPruned"] = "SnapshotPruned"
+    tag: str
+    tarball_path: str
+    freed_bytes: int
+
+
+# --- a job: scenario --------------------------------------------------------------------------------
+
+
+class ScenarioAttemptFailed(Event):
+    type: Literal["ScenarioAttemptFailed"] = "ScenarioAttemptFailed"
+    attempt: int
+    cause: str
+    detail: str
+
+
+class ScenarioSynthesized(Event):
+    type: Literal["ScenarioSynthesized"] = "ScenarioSynthesized"
+    scenario: Scenario
+    file: FileRef
+
+
+class ManualScenarioRequired(Event):
+    type: Literal["ManualScenarioRequired"] = "ManualScenarioRequired"
+    attempts: int
+    cause: str
+    detail: str
+    partial: FileRef
+    template: FileRef
+
+
+class ManualScenarioSupplied(Approval):
+    type: Literal["ManualScenarioSupplied"] = "ManualScenarioSupplied"
+    scenario: Scenario
+    file: FileRef
+
+
+# --- a job: replay ----------------------------------------------------------------------------------
+
+
+class ReplayStarted(Event):
+    type: Literal["ReplayStarted"] = "ReplayStarted"
+    attempt: int
+    boot_id: str
+    isolation: Isolation
+
+
+class ReplayInterrupted(Event):
+    """`crash` costs an attempt; `drain`, `cancelled` and `fault` (machine-wide) cost none."""
+
+    type: Literal["ReplayInterrupted"] = "ReplayInterrupted"
+    cause: Literal["crash", "drain", "cancelled", "fault"]
+    detail: str = ""
+
+
+class ChangeValidated(Event):
+    type: Literal["ChangeValidated"] = "ChangeValidated"
+    evidence: Evidence
+    file: FileRef
+
+
+class ValidationFailed(Event):
+    type: Literal["ValidationFailed"] = "ValidationFailed"
+    cause: str
+    evidence: Evidence
+    file: FileRef | None = None
+
+
+# --- a job: crystalization --------------------------------------------------------------------------
+
+
+class CrystalizationStarted(Event):
+    """The worst case of the call is reserved before it is made."""
+
+    type: Literal["CrystalizationStarted"] = "CrystalizationStarted"
+    attempt: int
+    boot_id: str
+    author: Literal["openai", "extractive"]
+    model: str | None
+    reserved_usd: float
+    prompt_pack: str
+    prompt_pack_stamp: str
+
+
+class ModelCallSettled(Event):
+    """What a reserved call really cost. Recorded in any state, for the money is gone in any state."""
+
+    type: Literal["ModelCallSettled"] = "ModelCallSettled"
+    attempt: int
+    model: str
+    cost_usd: float
+    usage: Usage | None
+    assumed: bool = False
+    """True when the provider told no usage and the whole reservation is counted as spent."""
+
+
+class CrystalizationAttemptFailed(Event):
+    type: Literal["CrystalizationAttemptFailed"] = "CrystalizationAttemptFailed"
+    attempt: int
+    cause: str
+    detail: str
+    retry_at: str
+
+
+class BudgetExhausted(Event):
+    type: Literal["BudgetExhausted"] = "BudgetExhausted"
+    needed_usd: float
+    available_usd: float
+    detail: str = ""
+
+
+class CrystalizationFailed(Event):
+    type: Literal["CrystalizationFailed"] = "CrystalizationFailed"
+    attempts: int
+    cause: str
+    detail: str
+
+
+class PatternDrafted(Event):
+    type: Literal["PatternDrafted"] = "PatternDrafted"
+    pattern_id: str
+    title: str
+    slug: str
+    author: Literal["openai", "extractive"]
+    model: str | None
+    prompt_pack: str
+    prompt_pack_stamp: str
+    cost_usd: float
+    draft: FileRef
+    redactions: int = 0
+
+
+class JobLearned(Event):
+    type: Literal["JobLearned"] = "JobLearned"
+    pattern_id: str
+    outcome: Literal["new", "evidence_added", "quarantined"]
+
+
+# --- a job: the ways out ----------------------------------------------------------------------------
+
+
+class JobRequeued(Approval):
+    type: Literal["JobRequeued"] = "JobRequeued"
+    from_status: str
+    grant_usd: float = 0.0
+    accept_unproven: bool = False
+
+
+class JobSkipped(Event):
+    type: Literal["JobSkipped"] = "JobSkipped"
+    cause: Literal["empty_diff", "own_work", "tombstone", "no_proof", "not_attributable"]
+    detail: str = ""
+
+
+class JobDismissed(Approval):
+    type: Literal["JobDismissed"] = "JobDismissed"
+
+
+# --- a job: facts that change no status -------------------------------------------------------------
+
+AlertKind = Literal["snapshot_failed", "stalled_snapshot", "needs_manual_scenario", "over_budget"]
+
+
+class AlertRaised(Event):
+    type: Literal["AlertRaised"] = "AlertRaised"
+    alert_id: str
+    kind: AlertKind
+    message: str
+    severity: str
+
+
+class AlertDelivered(Event):
+    type: Literal["AlertDelivered"] = "AlertDelivered"
+    alert_id: str
+    channel: Literal["slack", "pagerduty", "journal"]
+    target: str
+    resolved: bool = False
+
+
+class AlertFailed(Event):
+    type: Literal["AlertFailed"] = "AlertFailed"
+    alert_id: str
+    channel: Literal["slack", "pagerduty", "journal"]
+    target: str
+    error: str
+
+
+class RegressionDetected(Event):
+    """A promoted pattern's change came undone. `escaped` when a person had to report it."""
+
+    type: Literal["RegressionDetected"] = "RegressionDetected"
+    pattern_id: str
+    commit: str
+    escaped: bool
+    detail: str = ""
+
+
+# --- a pattern --------------------------------------------------------------------------------------
+
+
+class PatternStaged(Event):
+    type: Literal["PatternStaged"] = "PatternStaged"
+    pattern_id: str
+    repo_id: str
+    repo_path: str
+    job_id: str
+    manifest_path: str
+    title: str
+    slug: str
+    verdict: Literal["proven", "unproven"]
+    text: FileRef
+    text_body: str
+    """The whole Markdown text: patterns are small, and the log alone must give them back."""
+
+
+class PatternQuarantined(Event):
+    type: Literal["PatternQuarantined"] = "PatternQuarantined"
+    pattern_id: str
+    gate: str
+    detail: str
+    # A draft that never stood in staging brings its origin with it.
+    repo_id: str | None = None
+    repo_path: str | None = None
+    job_id: str | None = None
+    manifest_path: str | None = None
+    title: str | None = None
+    slug: str | None = None
+    verdict: Literal["proven", "unproven"] | None = None
+    text_body: str | None = None
+
+
+class PatternReleased(Approval):
+    type: Literal["PatternReleased"] = "PatternReleased"
+
+
+class PatternProposed(Event):
+    type: Literal["PatternProposed"] = "PatternProposed"
+    gates: tuple[str, ...]
+
+
+class PatternPromoted(Approval):
+    type: Literal["PatternPromoted"] = "PatternPromoted"
+    manifest_path: str
+    text_sha256: Digest
+    text_body: str | None = None
+    """Set when a person's edited text was promoted: from then on this is the text."""
+
+
+class PatternRejected(Approval):
+    type: Literal["PatternRejected"] = "PatternRejected"
+
+
+class PatternExpired(Event):
+    type: Literal["PatternExpired"] = "PatternExpired"
+    days: int
+
+
+class PatternEdited(Event):
+    type: Literal["PatternEdited"] = "PatternEdited"
+    found_sha256: Digest
+    expected_sha256: Digest
+    by: str | None = None
+
+
+class PatternWentStale(Event):
+    type: Literal["PatternWentStale"] = "PatternWentStale"
+    changed_paths: tuple[str, ...]
+
+
+class PatternReverified(Event):
+    type: Literal["PatternReverified"] = "PatternReverified"
+    evidence: Evidence
+
+
+class PatternDeprecated(Approval):
+    type: Literal["PatternDeprecated"] = "PatternDeprecated"
+
+
+class PatternSuperseded(Approval):
+    type: Literal["PatternSuperseded"] = "PatternSuperseded"
+    by: str
+
+
+class PatternRestored(Approval):
+    type: Literal["PatternRestored"] = "PatternRestored"
+
+
+class EvidenceAdded(Event):
+    type: Literal["EvidenceAdded"] = "EvidenceAdded"
+    job_id: str
+    verdict: str
+
+
+class EvidenceWithdrawn(Event):
+    type: Literal["EvidenceWithdrawn"] = "EvidenceWithdrawn"
+    job_id: str
+    reason: str
+
+
+class ReintroductionDetected(Event):
+    type: Literal["ReintroductionDetected"] = "ReintroductionDetected"
+    job_id: str
+    path: str
+    detail: str = ""
+
+
+# --- repositories and the machine -------------------------------------------------------------------
+
+
+class RepositoryRegistered(Event):
+    """From here on completed runs of this repository are learned from; older ones are left alone."""
+
+    type: Literal["RepositoryRegistered"] = "RepositoryRegistered"
+    repo_id: str
+    path: str
+    common_dir: str
+    device: int
+    inode: int
+    root_commit: str | None
+    registered_at: str
+
+
+class RepositoryMoved(Event):
+    type: Literal["RepositoryMoved"] = "RepositoryMoved"
+    repo_id: str
+    path: str
+    common_dir: str
+    device: int
+    inode: int
+
+
+class DaemonStarted(Event):
+    type: Literal["DaemonStarted"] = "DaemonStarted"
+    boot_id: str
+    pid: int
+    learnd_version: str
+    learning_enabled: bool
+
+
+class DaemonStopped(Event):
+    type: Literal["DaemonStopped"] = "DaemonStopped"
+    boot_id: str
+    drained: bool
+
+
+FaultKind = Literal["sandbox", "disk", "model", "rate_limit"]
+
+
+class FaultRaised(Event):
+    """Something is wrong with the machine, not with a job: work of this kind waits."""
+
+    type: Literal["FaultRaised"] = "FaultRaised"
+    kind: FaultKind
+    detail: str
+
+
+class FaultCleared(Event):
+    type: Literal["FaultCleared"] = "FaultCleared"
+    kind: FaultKind
+
+
+JobEvent = Union[  # noqa: UP007 - a tuple of types is taken from it below
+    RunObserved, RunEnded, JobOpened, RunReopened,
+    SnapshotAttemptFailed, SnapshotTaken, SnapshotFailed, ApprovalAwaited, RunApproved, JobQueued,
+    SnapshotStalled, TarballRebuilt, SnapshotPruned,
+    ScenarioAttemptFailed, ScenarioSynthesized, ManualScenarioRequired, ManualScenarioSupplied,
+    ReplayStarted, ReplayInterrupted, ChangeValidated, ValidationFailed,
+    CrystalizationStarted, ModelCallSettled, CrystalizationAttemptFailed, BudgetExhausted,
+    CrystalizationFailed, PatternDrafted, JobLearned,
+    JobRequeued, JobSkipped, JobDismissed,
+    AlertRaised, AlertDelivered, AlertFailed, RegressionDetected,
+]  # fmt: skip
+PatternEvent = Union[  # noqa: UP007 - as above
+    PatternStaged, PatternQuarantined, PatternReleased, PatternProposed, PatternPromoted,
+    PatternRejected, PatternExpired, PatternEdited, PatternWentStale, PatternReverified,
+    PatternDeprecated, PatternSuperseded, PatternRestored,
+    EvidenceAdded, EvidenceWithdrawn, ReintroductionDetected,
+]  # fmt: skip
+MachineEvent = Union[  # noqa: UP007 - as above
+    RepositoryRegistered, RepositoryMoved, DaemonStarted, DaemonStopped, FaultRaised, FaultCleared
+]
+AnyEvent = Annotated[JobEvent | PatternEvent | MachineEvent, Field(discriminator="type")]
+
+JOB_EVENTS: tuple[type[Event], ...] = get_args(JobEvent)
+PATTERN_EVENTS: tuple[type[Event], ...] = get_args(PatternEvent)
+MACHINE_EVENTS: tuple[type[Event], ...] = get_args(MachineEvent)
+CATALOG: dict[str, type[Event]] = {cls.__name__: cls for cls in (*JOB_EVENTS, *PATTERN_EVENTS, *MACHINE_EVENTS)}
+
+EVENT: TypeAdapter[JobEvent | PatternEvent | MachineEvent] = TypeAdapter(AnyEvent)
+"""Validates any stored event from its JSON, by its tag."""

@@ -1,0 +1,164 @@
+"""Values that events carry: small, frozen, closed.
+
+A value has no identity of its own; it is what an event says. Anything unbounded (logs, diffs, tarballs)
+stays in a file and appears here as a `FileRef`, so that retention can delete it and the log cannot grow
+with the runs it describes.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+"""sha256, lower-case hex."""
+
+Verdict = Literal["proven", "pass_only", "failed", "flaky", "inconclusive"]
+Isolation = Literal["bubblewrap", "none"]
+ScenarioSource = Literal["execution_history", "prompt", "diff", "template", "manual"]
+CommandClass = Literal["test", "build", "lint"]
+HunkVerdict = Literal["exercised", "unexercised", "inseparable", "unknown"]
+OutcomeSource = Literal["pytest", "unittest", "jest", "vitest", "go", "cargo", "exit_code"]
+"""Who said what passed and failed: the runner's own report, or only the exit code."""
+
+
+class Value(BaseModel):
+    """Frozen and closed: an unknown field is an error, never silently dropped."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class FileRef(Value):
+    """A file learnd wrote: absolute path and the sha256 of its bytes when it was written."""
+
+    path: str
+    sha256: Digest
+
+
+class TestCounts(Value):
+    """How many tests ended how in one replay."""
+
+    __test__ = False  # pytest would otherwise try to collect this class
+
+    passed: int = 0
+    failed: int = 0
+    errors: int = 0
+    skipped: int = 0
+
+
+class ReplayOutcome(Value):
+    """One execution of the scenario on one tree.
+
+    `ok` is the outcome that counts; `cause` says why when it is false (`assertion`, `missing_symbol`,
+    `collection`, `setup`, `timeout`, `no_tests`, `foreign_code`, `exit_code`, `limit:<name>`, …).
+    `failing` holds at most 50 test ids.
+    """
+
+    ok: bool
+    cause: str | None = None
+    exit_code: int | None = None
+    signal: int | None = None
+    seconds: float
+    hash_seed: int
+    source: OutcomeSource
+    counts: TestCounts | None = None
+    failing: tuple[str, ...] = ()
+    detail: str = ""
+
+
+class HunkEvidence(Value):
+    """What reverting one source hunk alone did. Lines are 1-based, in the snapshot's file."""
+
+    file: str
+    lines: tuple[int, int]
+    header: str = ""
+    verdict: HunkVerdict
+    turned: tuple[str, ...] = ()
+
+
+class Overlay(Value):
+    """An ignored generated file that the tests need, laid over the restored tree from the live one."""
+
+    path: str
+    sha256: Digest
+
+
+class Evidence(Value):
+    """What the replays showed. `cause` is set for every verdict but `proven`.
+
+    `flake_upper_bound` is the 95 % upper bound of the flake rate that n equal replays a side leave open
+    (1 - 0.05 ** (1 / n)).
+    """
+
+    verdict: Verdict
+    cause: str | None = None
+    detail: str = ""
+    isolation: Isolation
+    base: tuple[ReplayOutcome, ...] = ()
+    snapshot: tuple[ReplayOutcome, ...] = ()
+    hunks: tuple[HunkEvidence, ...] = ()
+    flake_upper_bound: float | None = None
+    environment: str | None = None
+    overlays: tuple[Overlay, ...] = ()
+    log: FileRef | None = None
+
+
+class ScenarioCommand(Value):
+    """One command of a scenario: argv is what runs; `shell` means argv is (`bash`, `-c`, line)."""
+
+    argv: tuple[str, ...]
+    cls: CommandClass
+    runner: str
+    cwd: str = "."
+    env: dict[str, str] = {}
+    timeout_s: float | None = None
+
+
+class Scenario(Value):
+    """What to execute to verify the change. Paths are relative to the repository's root."""
+
+    source: ScenarioSource
+    setup: tuple[ScenarioCommand, ...] = ()
+    commands: tuple[ScenarioCommand, ...]
+    env: dict[str, str] = {}
+    fixtures: tuple[str, ...] = ()
+    services: tuple[str, ...] = ()
+    expected_signals: tuple[str, ...] = ()
+    reason: str = ""
+
+
+class SnapshotRecord(Value):
+    """An immutable snapshot: git identities in learnd's own repository, files on disk, attribution.
+
+    `base_source` says where the base came from: `observed`, `recorded`, `reflog`, `head`.
+    `lag_s` is capture time minus `completed_at`. `not_attributable` carries the reason, when there is one.
+    """
+
+    snapshot_id: str
+    tag: str
+    commit: str
+    tree: str
+    base_tree: str
+    base_commit: str | None = None
+    base_source: Literal["observed", "recorded", "reflog", "head", "empty"]
+    tarball: FileRef
+    storage_copy: FileRef | None = None
+    diff: FileRef
+    files_changed: int
+    insertions: int
+    deletions: int
+    changed_paths: tuple[str, ...] = ()
+    lag_s: float
+    head_moved: bool = False
+    overlapping_runs: tuple[str, ...] = ()
+    not_attributable: str | None = None
+    retention_days: int
+    notes: tuple[str, ...] = ()
+
+
+class Usage(Value):
+    """Tokens of one model call as the provider counted them."""
+
+    input_tokens: int
+    output_tokens: int
