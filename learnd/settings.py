@@ -45,6 +45,15 @@ class Lab(BaseModel):
     extra_binds: tuple[Path, ...] = Field((), description="further read-only paths that replays may see")
 
 
+def default_state_dir() -> Path:
+    """`$STATE_DIRECTORY` (systemd), else `$XDG_STATE_HOME/learnd`, else `~/.local/state/learnd`."""
+    systemd = os.environ.get("STATE_DIRECTORY")
+    if systemd:
+        return Path(systemd.split(":", maxsplit=1)[0])
+    xdg = os.environ.get("XDG_STATE_HOME")
+    return Path(xdg) / "learnd" if xdg else Path.home() / ".local/state/learnd"
+
+
 class Settings(BaseSettings):
     """Every setting has a use, a default that works, bounds, and a line in the README."""
 
@@ -57,9 +66,7 @@ class Settings(BaseSettings):
         validation_alias=AliasChoices("LEARNING_PIPELINE_ENABLED", "learning_enabled"),
         description="false turns learning off: runs are seen, no job is worked on",
     )
-    state_dir: Path = Field(
-        default_factory=lambda: default_state_dir(), description="log, snapshot stores, quarantined texts"
-    )
+    state_dir: Path = Field(default_factory=default_state_dir, description="log, snapshot stores, quarantined texts")
     snapshot_dir: Path | None = Field(
         None,
         validation_alias=AliasChoices("LEARNING_SNAPSHOT_DIR", "snapshot_dir"),
@@ -117,15 +124,6 @@ class Settings(BaseSettings):
         if file is not None:
             sources.append(TomlConfigSettingsSource(settings_cls, toml_file=file))
         return tuple(sources)
-
-
-def default_state_dir() -> Path:
-    """`$STATE_DIRECTORY` (systemd), else `$XDG_STATE_HOME/learnd`, else `~/.local/state/learnd`."""
-    systemd = os.environ.get("STATE_DIRECTORY")
-    if systemd:
-        return Path(systemd.split(":", maxsplit=1)[0])
-    xdg = os.environ.get("XDG_STATE_HOME")
-    return Path(xdg) / "learnd" if xdg else Path.home() / ".local/state/learnd"
 
 
 def config_file() -> Path | None:
