@@ -1,0 +1,528 @@
+"""The rules of a job: for each command, when it may happen and what follows from it."""
+
+from __future__ import annotations
+
+from functools import singledispatch
+from pathlib import PurePosixPath
+
+from events import catalog as e
+from events.values import Evidence
+from state import commands as c
+from state.job import AT_REST, BLOCKED, TABLE, TERMINAL, Job, JobStatus
+from state.refusal import Refused
+
+S = JobStatus
+Answer = tuple[e.Event, ...] | Refused
+
+SCENARIO_ATTEMPTS = 2
+"""The second failure to find a scenario is the last: the sources do not change by themselves."""
+
+OWN_FOLDERS = (".agent/patterns", "docs/patterns")
+"""A change in nothing but these is learnd's own work, or a person's on it."""
+
+CENT = 1e-9
+"""Below this, sums of dollars are equal: floats add up with an error smaller than any price."""
+
+
+@singledispatch
+def decide_job(command: c.JobCommand, job: Job) -> Answer:
+    raise TypeError(f"no rule for {type(command).__name__}")
+
+
+def name(job: Job) -> str:
+    return f"job {job.id[:8]}"
+
+
+def _wrong_status(job: Job, event: type[e.Event]) -> Refused | None:
+    if TABLE.allows(job.status, event):
+        return None
+    return Refused("wrong_status", f"{name(job)} is {job.status}: {event.__name__} cannot happen now")
+
+
+def _not_approver(job_or_pattern: str, person: c.Person) -> Refused | None:
+    if person.user in person.approvers:
+        return None
+    allowed = ", ".join(sorted(person.approvers)) or "nobody"
+    return Refused(
+        "not_an_approver",
+        f"{job_or_pattern}: user {person.user} is not an approver (approvers: {allowed}). "
+        "Next: an approver does it, or the operator adds the user to the setting approvers",
+    )
+
+
+# --- runs -------------------------------------------------------------------------------------------
+
+
+@decide_job.register
+def _(command: c.ObserveRun, job: Job) -> Answer:
+    return _wrong_status(job, e.RunObserved) or (
+        e.RunObserved(
+            **_run(command.run),
+            started_at=command.started_at,
+            base_tree=command.base_tree,
+            base_commit=command.base_commit,
+        ),
+    )
+
+
+@decide_job.register
+def _(command: c.EndRun, job: Job) -> Answer:
+    return _wrong_status(job, e.RunEnded) or (
+        e.RunEnded(**_run(command.run), outcome=command.outcome, completed_at=command.completed_at),
+    )
+
+
+@decide_job.register
+def _(command: c.OpenJob, job: Job) -> Answer:
+    wrong = _wrong_status(job, e.JobOpened)
+    if wrong:
+        return wrong
+    if not command.requested and command.completed_at < command.registered_at:
+        return Refused(
+            "older_than_registration",
+            f"the run completed at {command.completed_at}, before the repository was registered with learnd "
+            f"at {command.registered_at}; such runs are left alone. Next: learnd learn {command.run.manifest_path}",
+        )
+    return (
+        e.JobOpened(
+            **_run(command.run),
+            shape=command.shape,
+            started_at=command.started_at,
+            completed_at=command.completed_at,
+            trigger=command.trigger,
+            budget_usd=command.budget_usd,
+            requested=command.requested,
+            base_tree=command.base_tree,
+            base_commit=command.base_commit,
+        ),
+    )
+
+
+def _run(run: c.RunRef) -> dict[str, str]:
+    return {
+        "repo_id": run.repo_id,
+        "repo_path": run.repo_path,
+        "manifest_path": run.manifest_path,
+        "task_id": run.task_id,
+        "run_id": run.run_id,
+    }
+
+
+@decide_job.register
+def _(command: c.ReopenRun, job: Job) -> Answer:
+    return _wrong_status(job, e.RunReopened) or (e.RunReopened(manifest_path=command.manifest_path),)
+
+
+# --- snapshot ---------------------------------------------------------------------------------------
+
+
+@decide_job.register
+def _(command: c.RecordSnapshotFailure, job: Job) -> Answer:
+    wrong = _wrong_status(job, e.SnapshotFailed)
+    if wrong:
+        return wrong
+    attempt = job.attempts + 1
+    if attempt >= command.max_attempts:
+        return (e.SnapshotFailed(step=command.step, attempts=attempt, cause=command.cause, detail=command.detail),)
+    return (
+        e.SnapshotAttemptFailed(
+            step=command.step,
+            attempt=attempt,
+            cause=command.cause,
+            detail=command.detail,
+            retry_at=command.retry_at,
+        ),
+    )
+
+
+@decide_job.register
+def _(command: c.RecordSnapshot, job: Job) -> Answer:
+    wrong = _wrong_status(job, e.SnapshotTaken)
+    if wrong:
+        return wrong
+    taken = e.SnapshotTaken(snapshot=command.snapshot)
+    skipped = _nothing_to_learn(command)
+    if skipped:
+        return (taken, skipped)
+    return (taken, e.ApprovalAwaited()) if job.trigger == "approved" else (taken,)
+
+
+def _nothing_to_learn(command: c.RecordSnapshot) -> e.JobSkipped | None:
+    snapshot = command.snapshot
+    if snapshot.files_changed == 0:
+        return e.JobSkipped(cause="empty_diff", detail="the run left the tree as it found it")
+    if snapshot.not_attributable:
+        return e.JobSkipped(cause="not_attributable", detail=snapshot.not_attributable)
+    if snapshot.changed_paths and all(_is_own(path) for path in snapshot.changed_paths):
+        return e.JobSkipped(cause="own_work", detail="the change touches nothing but patterns")
+    if command.tombstone:
+        return e.JobSkipped(
+            cause="tombstone", detail=f"pattern {command.tombstone[:8]} from the same change was rejected"
+        )
+    return None
+
+
+def _is_own(path: str) -> bool:
+    return any(PurePosixPath(path).is_relative_to(folder) for folder in OWN_FOLDERS)
+
+
+@decide_job.register
+def _(command: c.RecordQueued, job: Job) -> Answer:
+    return _wrong_status(job, e.JobQueued) or (
+        e.JobQueued(
+            snapshot_id=command.snapshot_id,
+            payload=command.payload,
+            prompt=command.prompt,
+            prompt_source=command.prompt_source,
+            execution_history=command.execution_history,
+        ),
+    )
+
+
+@decide_job.register
+def _(command: c.RecordStall, job: Job) -> Answer:
+    return _wrong_status(job, e.SnapshotStalled) or (
+        e.SnapshotStalled(
+            cause=command.cause,
+            expected=command.expected,
+            found=command.found,
+            git_status=command.git_status,
+            git_log=command.git_log,
+        ),
+    )
+
+
+@decide_job.register
+def _(command: c.RecordTarballRebuilt, job: Job) -> Answer:
+    wrong = _wrong_status(job, e.TarballRebuilt)
+    if wrong:
+        return wrong
+    recorded = job.snapshot.tarball.sha256 if job.snapshot else ""
+    if command.tarball.sha256 != recorded:
+        return Refused(
+            "digest_differs",
+            f"{name(job)}: the rebuilt tarball's digest is {command.tarball.sha256[:12]}, recorded was {recorded[:12]}",
+        )
+    return (e.TarballRebuilt(tarball=command.tarball),)
+
+
+@decide_job.register
+def _(command: c.RecordSnapshotPruned, job: Job) -> Answer:
+    if job.status not in AT_REST:
+        return Refused("not_at_rest", f"{name(job)} is {job.status}: its snapshot is still needed")
+    if job.snapshot is None or job.snapshot_pruned:
+        return Refused("no_snapshot", f"{name(job)} has no snapshot to prune")
+    return (
+        e.SnapshotPruned(tag=job.snapshot.tag, tarball_path=job.snapshot.tarball.path, freed_bytes=command.freed_bytes),
+    )
+
+
+# --- scenario ---------------------------------------------------------------------------------------
+
+
+@decide_job.register
+def _(command: c.RecordScenario, job: Job) -> Answer:
+    return _wrong_status(job, e.ScenarioSynthesized) or (
+        e.ScenarioSynthesized(scenario=command.scenario, file=command.file),
+    )
+
+
+@decide_job.register
+def _(command: c.RecordScenarioFailure, job: Job) -> Answer:
+    wrong = _wrong_status(job, e.ManualScenarioRequired)
+    if wrong:
+        return wrong
+    attempt = job.attempts + 1
+    if attempt >= command.max_attempts:
+        return (
+            e.ManualScenarioRequired(
+                attempts=attempt,
+                cause=command.cause,
+                detail=command.detail,
+                partial=command.partial,
+                template=command.template,
+            ),
+        )
+    return (e.ScenarioAttemptFailed(attempt=attempt, cause=command.cause, detail=command.detail),)
+
+
+@decide_job.register
+def _(command: c.SupplyScenario, job: Job) -> Answer:
+    return (
+        _not_approver(name(job), command.person)
+        or _wrong_status(job, e.ManualScenarioSupplied)
+        or (
+            e.ManualScenarioSupplied(
+                approver=command.person.user,
+                claimed=command.person.claimed,
+                reason=command.person.reason,
+                scenario=command.scenario,
+                file=command.file,
+            ),
+        )
+    )
+
+
+# --- replay -----------------------------------------------------------------------------------------
+
+
+@decide_job.register
+def _(command: c.StartReplay, job: Job) -> Answer:
+    wrong = _wrong_status(job, e.ReplayStarted)
+    if wrong:
+        return wrong
+    if job.attempts >= command.max_attempts:
+        evidence = Evidence(
+            verdict="inconclusive",
+            cause="crashed",
+            detail=f"{job.attempts} replays in a row took the daemon down with them",
+            isolation=command.isolation,
+        )
+        return (e.ValidationFailed(cause="crashed", evidence=evidence),)
+    return (e.ReplayStarted(attempt=job.attempts + 1, boot_id=command.boot_id, isolation=command.isolation),)
+
+
+@decide_job.register
+def _(command: c.InterruptReplay, job: Job) -> Answer:
+    return _wrong_status(job, e.ReplayInterrupted) or (e.ReplayInterrupted(cause=command.cause, detail=command.detail),)
+
+
+@decide_job.register
+def _(command: c.RecordEvidence, job: Job) -> Answer:
+    wrong = _wrong_status(job, e.ChangeValidated)
+    if wrong:
+        return wrong
+    evidence = command.evidence
+    if evidence.verdict == "proven":
+        return (e.ChangeValidated(evidence=evidence, file=command.file),)
+    if evidence.verdict == "pass_only":
+        validated = e.ChangeValidated(evidence=evidence, file=command.file)
+        if job.unproven_accepted:
+            return (validated,)
+        return (validated, e.JobSkipped(cause="no_proof", detail=evidence.detail or evidence.cause or ""))
+    return (e.ValidationFailed(cause=evidence.cause or evidence.verdict, evidence=evidence, file=command.file),)
+
+
+# --- crystalization ---------------------------------------------------------------------------------
+
+
+@decide_job.register
+def _(command: c.StartCrystalization, job: Job) -> Answer:
+    wrong = _wrong_status(job, e.CrystalizationStarted)
+    if wrong:
+        return wrong
+    if job.attempts >= command.max_attempts:
+        return (
+            e.CrystalizationFailed(
+                attempts=job.attempts, cause=job.cause or "attempts", detail=job.detail or "no attempt left"
+            ),
+        )
+    short = _short_of_money(job, command.worst_case_usd)
+    if short:
+        return (short,)
+    return (
+        e.CrystalizationStarted(
+            attempt=job.attempts + 1,
+            boot_id=command.boot_id,
+            author=command.author,
+            model=command.model,
+            reserved_usd=command.worst_case_usd,
+            prompt_pack=command.prompt_pack,
+            prompt_pack_stamp=command.prompt_pack_stamp,
+        ),
+    )
+
+
+def _short_of_money(job: Job, needed: float) -> e.BudgetExhausted | None:
+    if needed <= job.available_usd + CENT:
+        return None
+    return e.BudgetExhausted(
+        needed_usd=needed,
+        available_usd=job.available_usd,
+        detail=f"a call may cost ${needed:.4f}, ${job.available_usd:.4f} of "
+        f"${job.budget_usd + job.granted_usd:.2f} are left",
+    )
+
+
+@decide_job.register
+def _(command: c.SettleModelCall, job: Job) -> Answer:
+    wrong = _wrong_status(job, e.ModelCallSettled)
+    if wrong:
+        return wrong
+    assumed = command.cost_usd is None
+    return (
+        e.ModelCallSettled(
+            attempt=job.attempts,
+            model=command.model,
+            cost_usd=job.reserved_usd if command.cost_usd is None else command.cost_usd,
+            usage=command.usage,
+            assumed=assumed,
+        ),
+    )
+
+
+@decide_job.register
+def _(command: c.RecordCrystalizationFailure, job: Job) -> Answer:
+    """A repair that the rest of the budget cannot pay for is not begun: that is over_budget at once."""
+    wrong = _wrong_status(job, e.CrystalizationAttemptFailed)
+    if wrong:
+        return wrong
+    if not command.fault:
+        if command.final or job.attempts >= command.max_attempts:
+            return (e.CrystalizationFailed(attempts=job.attempts, cause=command.cause, detail=command.detail),)
+        short = _short_of_money(job, command.next_worst_case_usd)
+        if short:
+            return (short,)
+    return (
+        e.CrystalizationAttemptFailed(
+            attempt=job.attempts,
+            cause="fault" if command.fault else command.cause,
+            detail=command.detail,
+            retry_at=command.retry_at,
+        ),
+    )
+
+
+@decide_job.register
+def _(command: c.RecordDraft, job: Job) -> Answer:
+    return _wrong_status(job, e.PatternDrafted) or (
+        e.PatternDrafted(
+            pattern_id=command.pattern_id,
+            title=command.title,
+            slug=command.slug,
+            author=command.author,
+            model=command.model,
+            prompt_pack=command.prompt_pack,
+            prompt_pack_stamp=command.prompt_pack_stamp,
+            cost_usd=command.cost_usd,
+            draft=command.draft,
+            redactions=command.redactions,
+        ),
+    )
+
+
+@decide_job.register
+def _(command: c.FinishJob, job: Job) -> Answer:
+    return _wrong_status(job, e.JobLearned) or (e.JobLearned(pattern_id=command.pattern_id, outcome=command.outcome),)
+
+
+# --- people -----------------------------------------------------------------------------------------
+
+
+@decide_job.register
+def _(command: c.Approve, job: Job) -> Answer:
+    refused = _not_approver(name(job), command.person) or _no_way_out(command, job)
+    if refused:
+        return refused
+    person = command.person
+    if job.status == S.AWAITING_APPROVAL:
+        return (e.RunApproved(approver=person.user, claimed=person.claimed, reason=person.reason),)
+    return (
+        e.JobRequeued(
+            approver=person.user,
+            claimed=person.claimed,
+            reason=person.reason,
+            from_status=job.status.value,
+            grant_usd=command.grant_usd,
+            accept_unproven=command.accept_unproven,
+        ),
+    )
+
+
+def _no_way_out(command: c.Approve, job: Job) -> Refused | None:
+    """Why approving as asked does not move the job, if it does not."""
+    short = job.id[:8]
+    if job.status == S.NEEDS_MANUAL_SCENARIO:
+        return Refused(
+            "needs_scenario",
+            f"job {short} needs a scenario. Next: complete the template in the run's learning/ folder, "
+            f"then learnd approve {short} --scenario FILE",
+        )
+    if job.status == S.STALLED_SNAPSHOT and not job.tarball_rebuilt:
+        return Refused(
+            "not_rebuilt",
+            f"job {short}: the snapshot does not hold ({job.cause}: {job.detail}) and could not be rebuilt "
+            f"from an intact tree. Next: see incident-response.md, or learnd dismiss {short}",
+        )
+    if job.status == S.OVER_BUDGET and command.grant_usd <= 0:
+        return Refused(
+            "needs_grant",
+            f"job {short} is over budget ({job.detail}). Next: learnd approve {short} --grant-usd AMOUNT",
+        )
+    if job.status == S.SKIPPED and not (job.cause == "no_proof" and command.accept_unproven):
+        way = f"learnd approve {short} --accept-unproven" if job.cause == "no_proof" else "nothing moves it on"
+        return Refused("skipped", f"job {short} was skipped ({job.cause}). Next: {way}")
+    if job.status not in (*BLOCKED, S.SKIPPED):
+        return Refused("not_blocked", f"job {short} is {job.status}: nothing waits for an approval")
+    if command.accept_unproven and job.status != S.SKIPPED:
+        return Refused("not_skipped", f"job {short} is {job.status}: only a change without proof can be accepted so")
+    return None
+
+
+@decide_job.register
+def _(command: c.Dismiss, job: Job) -> Answer:
+    if job.status in TERMINAL:
+        return Refused("terminal", f"{name(job)} is {job.status}: there is nothing left to dismiss")
+    return (
+        _not_approver(name(job), command.person)
+        or _wrong_status(job, e.JobDismissed)
+        or (e.JobDismissed(approver=command.person.user, claimed=command.person.claimed, reason=command.person.reason),)
+    )
+
+
+@decide_job.register
+def _(command: c.SkipJob, job: Job) -> Answer:
+    return _wrong_status(job, e.JobSkipped) or (e.JobSkipped(cause=command.cause, detail=command.detail),)
+
+
+# --- facts ------------------------------------------------------------------------------------------
+
+
+@decide_job.register
+def _(command: c.RaiseAlert, job: Job) -> Answer:
+    wrong = _wrong_status(job, e.AlertRaised)
+    if wrong:
+        return wrong
+    if command.alert_id in job.open_alerts:
+        return Refused("already_raised", f"{name(job)}: alert {command.alert_id} stands already")
+    return (
+        e.AlertRaised(alert_id=command.alert_id, kind=command.kind, message=command.message, severity=command.severity),
+    )
+
+
+@decide_job.register
+def _(command: c.RecordAlertDelivery, job: Job) -> Answer:
+    wrong = _wrong_status(job, e.AlertDelivered)
+    if wrong:
+        return wrong
+    if command.error is not None:
+        return (
+            e.AlertFailed(
+                alert_id=command.alert_id, channel=command.channel, target=command.target, error=command.error
+            ),
+        )
+    return (
+        e.AlertDelivered(
+            alert_id=command.alert_id,
+            channel=command.channel,
+            target=command.target,
+            resolved=command.resolved,
+        ),
+    )
+
+
+@decide_job.register
+def _(command: c.ReportRegression, job: Job) -> Answer:
+    wrong = _wrong_status(job, e.RegressionDetected)
+    if wrong:
+        return wrong
+    if command.pattern_id != job.pattern_id:
+        return Refused("other_pattern", f"{name(job)} did not lead to pattern {command.pattern_id[:8]}")
+    return (
+        e.RegressionDetected(
+            pattern_id=command.pattern_id,
+            commit=command.commit,
+            escaped=command.escaped,
+            detail=command.detail,
+        ),
+    )

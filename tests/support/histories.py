@@ -1,0 +1,255 @@
+"""Given: jobs and patterns in every status, made by commands alone, and one case for every table row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from events.values import Evidence, FileRef, Scenario, ScenarioCommand, SnapshotRecord
+from state import commands as c
+from state.decide import Decided, decide
+from state.job import OPEN, SEEN, WORKING, Job, JobStatus
+from state.pattern import Pattern, PatternStatus
+
+S = JobStatus
+P = PatternStatus
+JOB = "a1" * 32
+PATTERN = "b2" * 32
+SHA = "c3" * 32
+AT = "2026-01-02T03:04:05.000Z"
+FILE = FileRef(path="/repo/.runs/t/cli/r/learning/file", sha256=SHA)
+RUN = c.RunRef("repo-1", "/repo", "/repo/.runs/t/cli/r/manifest.json", "t", "r")
+ANNA = c.Person("anna", frozenset({"anna"}), reason="looked at it")
+SCENARIO = Scenario(
+    source="execution_history",
+    commands=(ScenarioCommand(argv=("python", "-m", "pytest"), cls="test", runner="pytest"),),
+)
+
+
+def snapshot(**changes: object) -> SnapshotRecord:
+    fields: dict[str, object] = {
+        "snapshot_id": "5f0c", "tag": "learning-snapshot-5f0c", "commit": "1" * 40, "tree": "2" * 40,
+        "base_tree": "3" * 40, "base_source": "observed", "tarball": FILE, "diff": FILE, "files_changed": 1,
+        "insertions": 2, "deletions": 1, "changed_paths": ("a.py",), "lag_s": 0.5, "retention_days": 30,
+    }  # fmt: skip
+    return SnapshotRecord.model_validate({**fields, **changes})
+
+
+def evidence(verdict: str = "proven", cause: str | None = None) -> Evidence:
+    return Evidence.model_validate({"verdict": verdict, "cause": cause, "isolation": "bubblewrap"})
+
+
+def open_job(trigger: str = "completed", **changes: object) -> c.OpenJob:
+    fields: dict[str, object] = {
+        "job_id": JOB, "run": RUN, "shape": "cli-v1", "started_at": None, "completed_at": AT,
+        "registered_at": "2026-01-01T00:00:00.000Z", "trigger": trigger, "budget_usd": 0.5,
+    }  # fmt: skip
+    return c.OpenJob(**{**fields, **changes})  # type: ignore[arg-type] # a test's shorthand
+
+
+observe = c.ObserveRun(JOB, RUN, None, "3" * 40, None)
+taken = c.RecordSnapshot(JOB, snapshot())
+capture_failed = c.RecordSnapshotFailure(JOB, "capture", "tag_refused", "no", 3, AT)
+queued = c.RecordQueued(JOB, "5f0c", FILE, FILE, "prompt.md", FILE)
+scenario = c.RecordScenario(JOB, SCENARIO, FILE)
+no_scenario = c.RecordScenarioFailure(JOB, "no_command", "nothing to run", 2, FILE, FILE)
+supplied = c.SupplyScenario(JOB, ANNA, SCENARIO, FILE)
+replay = c.StartReplay(JOB, "boot-1", "bubblewrap", 3)
+proven = c.RecordEvidence(JOB, evidence(), FILE)
+pass_only = c.RecordEvidence(JOB, evidence("pass_only", "base_passes"), FILE)
+flaky = c.RecordEvidence(JOB, evidence("flaky", "disagreement"), FILE)
+crystalize = c.StartCrystalization(JOB, "boot-1", "openai", "gpt-4o", 0.2, 3, "crystalizer-v1", SHA)
+too_dear = c.StartCrystalization(JOB, "boot-1", "openai", "gpt-4o", 0.7, 3, "crystalizer-v1", SHA)
+settled = c.SettleModelCall(JOB, "gpt-4o", 0.1, None)
+call_failed = c.RecordCrystalizationFailure(JOB, "invalid", "no JSON", 3, AT)
+call_failed_for_good = c.RecordCrystalizationFailure(JOB, "key_rejected", "401", 3, AT, final=True)
+repair_too_dear = c.RecordCrystalizationFailure(JOB, "invalid", "no JSON", 3, AT, next_worst_case_usd=0.6)
+drafted = c.RecordDraft(JOB, PATTERN, "Title", "title", "openai", "gpt-4o", "crystalizer-v1", SHA, 0.1, FILE, 0)
+finished = c.FinishJob(JOB, PATTERN, "new")
+stalled = c.RecordStall(JOB, "digest", "aa", "bb")
+approve = c.Approve(JOB, ANNA)
+
+TO_QUEUED = (open_job(), taken, queued)
+TO_READY = (*TO_QUEUED, scenario)
+TO_VALIDATED = (*TO_READY, replay, proven)
+TO_DRAFTED = (*TO_VALIDATED, crystalize, settled, drafted)
+
+WAY_TO: dict[JobStatus, tuple[c.JobCommand, ...]] = {
+    S.NEW: (),
+    S.OBSERVED: (observe,),
+    S.RECORDED: (c.EndRun(JOB, RUN, "failed", AT),),
+    S.OPENED: (open_job(),),
+    S.SNAPSHOT_FAILED: (open_job(), capture_failed, capture_failed, capture_failed),
+    S.SNAPSHOTTED: (open_job(), taken),
+    S.AWAITING_APPROVAL: (open_job("approved"), taken),
+    S.QUEUED: TO_QUEUED,
+    S.NEEDS_MANUAL_SCENARIO: (*TO_QUEUED, no_scenario, no_scenario),
+    S.SCENARIO_READY: TO_READY,
+    S.REPLAYING: (*TO_READY, replay),
+    S.STALLED_SNAPSHOT: (*TO_QUEUED, stalled),
+    S.VALIDATION_FAILED: (*TO_READY, replay, flaky),
+    S.VALIDATED: TO_VALIDATED,
+    S.CRYSTALIZING: (*TO_VALIDATED, crystalize),
+    S.OVER_BUDGET: (*TO_VALIDATED, too_dear),
+    S.CRYSTALIZATION_FAILED: (*TO_VALIDATED, crystalize, settled, call_failed_for_good),
+    S.DRAFTED: TO_DRAFTED,
+    S.LEARNED: (*TO_DRAFTED, finished),
+    S.SKIPPED: (*TO_READY, replay, pass_only),
+    S.DISMISSED: (open_job(), c.Dismiss(JOB, ANNA)),
+    S.SUPERSEDED: (open_job(), c.ReopenRun(JOB, RUN.manifest_path)),
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """Given an entity in `status` by `given`, when `when`, then `event` is among what is decided."""
+
+    status: str
+    given: tuple[c.JobCommand | c.PatternCommand, ...]
+    when: c.JobCommand | c.PatternCommand
+    event: str
+
+
+def job_cases() -> Iterator[Case]:
+    """One case for every (status, event) of the job table."""
+    special: list[tuple[JobStatus, c.JobCommand, str, tuple[c.JobCommand, ...] | None]] = [
+        (S.NEW, observe, "RunObserved", None),
+        (S.NEW, c.EndRun(JOB, RUN, "failed", AT), "RunEnded", None),
+        (S.OBSERVED, c.EndRun(JOB, RUN, "cancelled", AT), "RunEnded", None),
+        (S.NEW, open_job(), "JobOpened", None),
+        (S.OBSERVED, open_job(), "JobOpened", None),
+        (S.OPENED, capture_failed, "SnapshotAttemptFailed", None),
+        (S.SNAPSHOTTED, capture_failed, "SnapshotAttemptFailed", None),
+        (S.OPENED, taken, "SnapshotTaken", None),
+        (S.OPENED, capture_failed, "SnapshotFailed", (open_job(), capture_failed, capture_failed)),
+        (S.SNAPSHOTTED, capture_failed, "SnapshotFailed", (open_job(), taken, capture_failed, capture_failed)),
+        (S.OPENED, taken, "ApprovalAwaited", (open_job("approved"),)),
+        (S.AWAITING_APPROVAL, approve, "RunApproved", None),
+        (S.SNAPSHOTTED, queued, "JobQueued", None),
+        (S.QUEUED, no_scenario, "ScenarioAttemptFailed", None),
+        (S.QUEUED, scenario, "ScenarioSynthesized", None),
+        (S.QUEUED, no_scenario, "ManualScenarioRequired", (*TO_QUEUED, no_scenario)),
+        (S.NEEDS_MANUAL_SCENARIO, supplied, "ManualScenarioSupplied", None),
+        (S.VALIDATION_FAILED, supplied, "ManualScenarioSupplied", None),
+        (S.SCENARIO_READY, replay, "ReplayStarted", None),
+        (S.REPLAYING, c.InterruptReplay(JOB, "drain"), "ReplayInterrupted", None),
+        (S.QUEUED, stalled, "SnapshotStalled", None),
+        (S.SCENARIO_READY, stalled, "SnapshotStalled", None),
+        (S.REPLAYING, stalled, "SnapshotStalled", None),
+        (S.REPLAYING, proven, "ChangeValidated", None),
+        (S.REPLAYING, flaky, "ValidationFailed", None),
+        (S.SCENARIO_READY, replay, "ValidationFailed", (*TO_READY, *(replay, c.InterruptReplay(JOB, "crash")) * 3)),
+        (S.VALIDATED, crystalize, "CrystalizationStarted", None),
+        (S.CRYSTALIZING, call_failed, "CrystalizationAttemptFailed", None),
+        (S.VALIDATED, too_dear, "BudgetExhausted", None),
+        (S.CRYSTALIZING, repair_too_dear, "BudgetExhausted", None),
+        (S.CRYSTALIZING, call_failed_for_good, "CrystalizationFailed", None),
+        (S.VALIDATED, c.StartCrystalization(JOB, "b", "openai", "m", 0.01, 1, "p", SHA), "CrystalizationFailed",
+         (*TO_VALIDATED, crystalize, settled, call_failed)),
+        (S.CRYSTALIZING, drafted, "PatternDrafted", None),
+        (S.DRAFTED, finished, "JobLearned", None),
+        (S.SNAPSHOT_FAILED, approve, "JobRequeued", None),
+        (S.STALLED_SNAPSHOT, approve, "JobRequeued", (*TO_QUEUED, stalled, c.RecordTarballRebuilt(JOB, FILE))),
+        (S.VALIDATION_FAILED, approve, "JobRequeued", None),
+        (S.OVER_BUDGET, c.Approve(JOB, ANNA, grant_usd=1.0), "JobRequeued", None),
+        (S.CRYSTALIZATION_FAILED, approve, "JobRequeued", None),
+        (S.SKIPPED, c.Approve(JOB, ANNA, accept_unproven=True), "JobRequeued", None),
+        (S.STALLED_SNAPSHOT, c.RecordTarballRebuilt(JOB, FILE), "TarballRebuilt", None),
+        (S.LEARNED, c.ReportRegression(JOB, PATTERN, "4" * 40, escaped=True), "RegressionDetected", None),
+    ]  # fmt: skip
+    for status, when, event, given in special:
+        yield Case(status, WAY_TO[status] if given is None else given, when, event)
+    for status in SEEN:
+        for when, event in FACTS:
+            yield Case(status, WAY_TO[status], when, event)
+    for status in (S.LEARNED, S.SKIPPED, S.DISMISSED, S.SUPERSEDED):
+        yield Case(status, _with_snapshot(status), c.RecordSnapshotPruned(JOB, 10), "SnapshotPruned")
+    for status in OPEN:
+        yield Case(status, WAY_TO[status], c.Dismiss(JOB, ANNA), "JobDismissed")
+        yield Case(status, WAY_TO[status], c.ReopenRun(JOB, RUN.manifest_path), "RunReopened")
+        if status in WORKING:
+            yield Case(status, WAY_TO[status], c.SkipJob(JOB, "tombstone"), "JobSkipped")
+
+
+FACTS: tuple[tuple[c.JobCommand, str], ...] = (
+    (settled, "ModelCallSettled"),
+    (c.RaiseAlert(JOB, "alert-1", "over_budget", "too dear", "P3"), "AlertRaised"),
+    (c.RecordAlertDelivery(JOB, "alert-1", "slack", "#learning-alerts"), "AlertDelivered"),
+    (c.RecordAlertDelivery(JOB, "alert-1", "slack", "#learning-alerts", error="500"), "AlertFailed"),
+)
+
+
+def _with_snapshot(status: JobStatus) -> tuple[c.JobCommand, ...]:
+    """A way to `status` that passes through a snapshot, where there is one."""
+    return {
+        S.DISMISSED: (open_job(), taken, c.Dismiss(JOB, ANNA)),
+        S.SUPERSEDED: (open_job(), taken, c.ReopenRun(JOB, RUN.manifest_path)),
+    }.get(status, WAY_TO[status])
+
+
+ORIGIN = c.Origin("repo-1", "/repo", JOB, RUN.manifest_path, "Title", "title", "proven", FILE, "# text")
+judged = c.JudgeDraft(PATTERN, ORIGIN, ("format",))
+refused_by_gate = c.JudgeDraft(PATTERN, ORIGIN, ("format",), "grounding", "names a file that is not there")
+promote = c.Promote(PATTERN, ANNA, RUN.manifest_path, SHA)
+released = c.Release(PATTERN, ANNA)
+deprecate = c.Deprecate(PATTERN, ANNA)
+edit = c.RecordEdit(PATTERN, SHA, "d4" * 32)
+
+PATTERN_WAY_TO: dict[PatternStatus, tuple[c.PatternCommand, ...]] = {
+    P.NEW: (),
+    P.QUARANTINED: (refused_by_gate,),
+    P.STAGED: (refused_by_gate, released),
+    P.CANDIDATE: (judged,),
+    P.ACTIVE: (judged, promote),
+    P.EDITED: (judged, promote, edit),
+    P.STALE: (judged, promote, c.MarkStale(PATTERN, ("a.py",))),
+    P.REJECTED: (judged, c.Reject(PATTERN, ANNA)),
+    P.EXPIRED: (judged, c.Expire(PATTERN, 90)),
+    P.DEPRECATED: (judged, promote, deprecate),
+}
+
+
+def pattern_cases() -> Iterator[Case]:
+    """One case for every (status, event) of the pattern table."""
+    again_refused = c.JudgeAgain(PATTERN, ("format",), "redaction", "a secret")
+    supersede = c.Supersede(PATTERN, ANNA, "e5" * 32)
+    cases: list[tuple[PatternStatus, c.PatternCommand, str]] = [
+        (P.NEW, judged, "PatternStaged"),
+        (P.NEW, refused_by_gate, "PatternQuarantined"),
+        (P.STAGED, again_refused, "PatternQuarantined"),
+        (P.CANDIDATE, again_refused, "PatternQuarantined"),
+        (P.QUARANTINED, released, "PatternReleased"),
+        (P.STAGED, c.JudgeAgain(PATTERN, ("format",)), "PatternProposed"),
+        (P.CANDIDATE, promote, "PatternPromoted"),
+        (P.EDITED, promote, "PatternPromoted"),
+        *((status, c.Reject(PATTERN, ANNA), "PatternRejected") for status in (P.STAGED, P.CANDIDATE, P.QUARANTINED)),
+        (P.CANDIDATE, c.Expire(PATTERN, 90), "PatternExpired"),
+        (P.ACTIVE, edit, "PatternEdited"),
+        (P.ACTIVE, c.MarkStale(PATTERN, ("a.py",)), "PatternWentStale"),
+        (P.STALE, c.Reverify(PATTERN, evidence()), "PatternReverified"),
+        *((status, deprecate, "PatternDeprecated") for status in (P.ACTIVE, P.EDITED, P.STALE)),
+        *((status, supersede, "PatternSuperseded") for status in (P.ACTIVE, P.EDITED, P.STALE)),
+        *((status, c.Restore(PATTERN, ANNA), "PatternRestored") for status in (P.DEPRECATED, P.REJECTED, P.EXPIRED)),
+        *((status, c.AddEvidence(PATTERN, "f6" * 32, "proven"), "EvidenceAdded") for status in P if status != P.NEW),
+        *((status, c.WithdrawEvidence(PATTERN, JOB, "wrong"), "EvidenceWithdrawn") for status in P if status != P.NEW),
+        (P.ACTIVE, c.RecordReintroduction(PATTERN, JOB, "a.py"), "ReintroductionDetected"),
+        (P.DEPRECATED, c.RecordReintroduction(PATTERN, JOB, "a.py"), "ReintroductionDetected"),
+    ]  # fmt: skip
+    for status, when, event in cases:
+        yield Case(status, PATTERN_WAY_TO[status], when, event)
+
+
+def given(commands: tuple[c.JobCommand | c.PatternCommand, ...], entity: Job | Pattern) -> Job | Pattern:
+    """`entity` after `commands`, each of which must be accepted."""
+    for command in commands:
+        answer = decide(command, entity)
+        assert isinstance(answer, Decided), answer
+        entity = answer.entity
+    return entity
+
+
+def job_in(status: JobStatus) -> Job:
+    """A job in `status`, reached by commands alone."""
+    job = given(WAY_TO[status], Job(JOB))
+    assert isinstance(job, Job)
+    return job
