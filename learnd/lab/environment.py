@@ -1,0 +1,358 @@
+"""The environment a run used, found without executing anything, and bound read-only around the restored tree.
+
+The tree stands at the repository's original path, so editable installs import the *restored* code. What the snapshot
+leaves out because git ignores it comes from the live repository, read-only:
+
+- environment folders (`.venv`, `node_modules`, …), never one with a tracked file in it;
+- generated files beside tracked sources (`_version.py`, built extensions): copied, digested, declared as overlays;
+- interpreters and environments outside the repository, at their own paths.
+
+Everything read here was written by whoever owns the repository, so nothing is believed for its name alone: an
+environment folder that is a link must lead to an environment, and paths named by one are bound only where code lives.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import os
+import re
+import shlex
+import shutil
+import stat
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from events.values import Overlay, Scenario, ScenarioCommand
+from learnd.lab.interpreters import interpreter_roots
+
+FOLDERS = (".venv", "venv", "env", ".env", "virtualenv", "node_modules", "vendor", "__pypackages__")
+"""Ignored folders that hold an environment. `target` and the like are left out: their tools must write there."""
+
+VENV_FOLDERS = (".venv", "venv", "env", ".env", "virtualenv")
+SYSTEM_PATH = ("/usr/local/bin", "/usr/bin", "/bin", "/usr/local/sbin", "/usr/sbin", "/sbin")
+OVERLAYS_MAX = 200
+OVERLAY_BYTES_MAX = 256 << 20
+SCANNED_FOLDERS_MAX = 4000
+
+_GENERATED = re.compile(r"(\.so|\.pyd|\.abi3\.so)$|^_?_?(version|version_info|_version)(__)?\.py$|_pb2(_grpc)?\.pyi?$")
+_NO_CODE = ("/", "/root", "/home", "/var", "/tmp", "/opt", "/mnt", "/srv")  # noqa: S108 - named to be refused
+"""Refused themselves; folders in them may hold code."""
+_NEVER = ("/etc", "/run", "/proc", "/sys", "/dev", "/boot")
+_PRIVATE = frozenset({".ssh", ".gnupg", ".aws", ".config", ".kube", ".docker", ".mozilla", ".password-store"})
+_MAPPING = re.compile(r"^MAPPING[^=\n]*= (\{.*\})$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Environment:
+    """What a replay gets around its tree.
+
+    `binds` are (host, inside) outside the tree, `overlays` (host, inside) over it, all read-only. `declared` are the
+    generated files among them. `missing` names an executable that is nowhere: nothing can be replayed then.
+    """
+
+    binds: tuple[tuple[Path, Path], ...]
+    overlays: tuple[tuple[Path, Path], ...]
+    declared: tuple[Overlay, ...]
+    env: Mapping[str, str]
+    description: str
+    missing: str | None = None
+
+
+@dataclass
+class _Found:
+    """What discovery gathers on its way."""
+
+    venvs: list[Path] = field(default_factory=list)
+    binds: dict[Path, Path] = field(default_factory=dict)
+    path: list[str] = field(default_factory=list)
+    named: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+
+
+def discover(
+    repo: Path, scenario: Scenario, tree_files: Collection[str], copies: Path, extra_binds: Iterable[Path] = ()
+) -> Environment:
+    """The environment of `scenario`'s commands in the repository at `repo`.
+
+    `tree_files` are the paths of base and snapshot together. `copies` is a fresh folder of ours that generated files
+    are copied to. Raises OSError only for `copies`; what cannot be read in the repository is not there.
+    """
+    commands = (*scenario.setup, *scenario.commands)
+    folders = environment_folders(repo, tree_files, [command.cwd for command in commands])
+    found = _Found()
+    for folder, target in folders.items():
+        if (target / "pyvenv.cfg").is_file():
+            found.venvs.append(folder)
+    for command in commands:
+        _resolve(command, repo, folders, found)
+    for venv in list(found.venvs):
+        _bind_venv(venv, folders.get(venv, venv), repo, found)
+    for path in extra_binds:
+        if path.exists():
+            found.binds.setdefault(path.resolve(), path)
+    generated = tuple(_copy_generated(repo, tree_files, copies))
+    outside = {host: inside for host, inside in found.binds.items() if not _within(inside, repo)}
+    return Environment(
+        binds=tuple(outside.items()),
+        overlays=(
+            *((target, folder) for folder, target in folders.items()),
+            *((host, repo / overlay.path) for host, overlay in generated),
+        ),
+        declared=tuple(overlay for _, overlay in generated),
+        env=_variables(found),
+        description="; ".join(dict.fromkeys(found.named)) or "system",
+        missing=", ".join(dict.fromkeys(found.missing)) or None,
+    )
+
+
+# --- folders inside the repository ------------------------------------------------------------------
+
+
+def environment_folders(repo: Path, tree_files: Collection[str], cwds: Iterable[str]) -> dict[Path, Path]:
+    """Ignored environment folders of the live repository: where each stands → what to bind there.
+
+    Looked for at the root, at the commands' folders and those above them, and beside every `package.json`.
+    """
+    places = {PurePosixPath(".")}
+    for cwd in cwds:
+        at = PurePosixPath(cwd)
+        if ".." not in at.parts and not at.is_absolute():
+            places.update((at, *at.parents))
+    packages = [PurePosixPath(path).parent for path in tree_files if path.rsplit("/", 1)[-1] == "package.json"]
+    candidates = {place / name for place in places for name in FOLDERS}
+    candidates |= {package / "node_modules" for package in packages[:SCANNED_FOLDERS_MAX]}
+    candidates |= {PurePosixPath(name) for name in _egg_infos(repo)}
+    tracked = _prefixes(tree_files)
+    found: dict[Path, Path] = {}
+    for candidate in sorted(candidates):
+        if str(candidate) in tracked:
+            continue
+        target = _environment_target(repo, repo / candidate)
+        if target is not None:
+            found[repo / candidate] = target
+    return found
+
+
+def _prefixes(files: Iterable[str]) -> frozenset[str]:
+    """Every path of the tree and every folder above one."""
+    found: set[str] = set()
+    for path in files:
+        found.add(path)
+        at = path.rfind("/")
+        while at > 0 and path[:at] not in found:
+            found.add(path[:at])
+            at = path.rfind("/", 0, at)
+    return frozenset(found)
+
+
+def _egg_infos(repo: Path) -> Iterator[str]:
+    """Metadata of old-style editable installs: ignored folders beside the sources, at the root or in `src`."""
+    for place in ("", "src/"):
+        try:
+            names = [entry.name for entry in os.scandir(repo / place) if entry.name.endswith(".egg-info")]
+        except OSError:
+            continue
+        yield from (place + name for name in names)
+
+
+def _environment_target(repo: Path, folder: Path) -> Path | None:
+    """What stands at `folder` when it is an environment: itself, or where a link leads, when that is one as well."""
+    try:
+        real = folder.resolve(strict=True)
+    except (OSError, RuntimeError):
+        return None
+    if not real.is_dir():
+        return None
+    looks = (real / "pyvenv.cfg").is_file()
+    if folder.name in VENV_FOLDERS and not looks:
+        return None
+    if _within(real, repo):
+        return real
+    if looks or (folder.name == "node_modules" and real.name == "node_modules"):
+        return real if _may_bind(real, repo) else None
+    return None
+
+
+# --- interpreters and environments --------------------------------------------------------------------
+
+
+def _resolve(command: ScenarioCommand, repo: Path, folders: Mapping[Path, Path], found: _Found) -> None:
+    """Find the executables of one command: the environment it names, the one beside it, the daemon's PATH."""
+    cwd = repo / command.cwd
+    words = _words(command)
+    for word in words:
+        if word.startswith("/") or "/" in word:
+            _note_venv(cwd / word, repo, folders, found)
+    near = [folder for folder in folders if folder.parent == cwd or folder.parent in cwd.parents]
+    for name in words[:1] if command.argv[:1] != ("bash",) else _command_words(words):
+        executable = _executable(name, cwd, near, command.env.get("PATH"))
+        if executable is None:
+            if command.argv[:1] != ("bash",):
+                found.missing.append(name)
+            continue
+        found.named.append(f"{name} = {executable}")
+        _note_venv(executable, repo, folders, found)
+        _bind_executable(executable, found)
+
+
+def _words(command: ScenarioCommand) -> list[str]:
+    if command.argv[:1] == ("bash",) and len(command.argv) > 2:
+        try:
+            return ["bash", *shlex.split(command.argv[-1])]
+        except ValueError:
+            return ["bash"]
+    return list(command.argv)
+
+
+def _command_words(words: list[str]) -> list[str]:
+    """Of a shell line: every word that could be an executable. Wrong guesses are not found and cost nothing."""
+    return [word for word in dict.fromkeys(words) if re.fullmatch(r"[\w./+-]+", word) and not word.startswith("-")]
+
+
+def _executable(name: str, cwd: Path, near: Iterable[Path], path: str | None) -> Path | None:
+    if "/" in name:
+        candidate = Path(os.path.normpath(cwd / name))
+        return candidate if os.access(candidate, os.X_OK) and not candidate.is_dir() else None
+    for folder in sorted(near, key=lambda folder: len(folder.parts), reverse=True):
+        for place in ("bin", ".bin"):
+            candidate = folder / place / name
+            if candidate.is_file() and os.access(candidate, os.X_OK):
+                return candidate
+    which = shutil.which(name, path=path) if path else shutil.which(name)
+    return Path(which) if which else None
+
+
+def _note_venv(executable: Path, repo: Path, folders: Mapping[Path, Path], found: _Found) -> None:
+    """Remember the virtual environment that `executable` belongs to, wherever that is."""
+    venv = Path(os.path.normpath(executable)).parent.parent
+    if venv in found.venvs or not (venv / "pyvenv.cfg").is_file():
+        return
+    if venv in folders or (not _within(venv, repo) and _may_bind(venv, repo)):
+        found.venvs.append(venv)
+
+
+def _bind_executable(executable: Path, found: _Found) -> None:
+    for root in interpreter_roots(executable):
+        found.binds.setdefault(root, root)
+    if str(executable.parent) not in found.path:
+        found.path.append(str(executable.parent))
+
+
+def _bind_venv(venv: Path, real: Path, repo: Path, found: _Found) -> None:
+    """Bind a virtual environment, the interpreter behind it, and the folders of code that it refers to."""
+    found.named.append(f"environment {venv}")
+    found.binds.setdefault(real, venv)
+    for name in ("python", "python3"):
+        if (real / "bin" / name).exists():
+            for root in interpreter_roots(real / "bin" / name):
+                found.binds.setdefault(root, root)
+    for folder in code_folders(real):
+        if not _within(folder, repo) and not _within(folder, real) and _may_bind(folder, repo):
+            found.binds.setdefault(folder, folder)
+    found.path.insert(0, str(venv / "bin"))
+
+
+def code_folders(venv: Path) -> tuple[Path, ...]:
+    """Existing folders that `.pth` files and editable finders of an environment put on the import path."""
+    named: dict[Path, None] = {}
+    for site in sorted(venv.glob("lib*/python*/site-packages")):
+        for pth in sorted(site.glob("*.pth")):
+            for line in _text(pth).splitlines():
+                if line.startswith("/"):
+                    named[Path(line.strip())] = None
+        for finder in sorted(site.glob("__editable__*_finder.py")):
+            for target in _mapping(_text(finder)):
+                named[Path(target).parent] = None
+    return tuple(folder for folder in named if folder.is_dir())
+
+
+def _mapping(text: str) -> tuple[str, ...]:
+    match = _MAPPING.search(text)
+    if not match:
+        return ()
+    try:
+        mapping = ast.literal_eval(match.group(1))
+    except (ValueError, SyntaxError):
+        return ()
+    return tuple(value for value in mapping.values() if isinstance(value, str) and value.startswith("/"))
+
+
+def _text(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return file.read(1 << 20).decode("utf-8", "replace")
+    except OSError:
+        return ""
+
+
+def _may_bind(path: Path, repo: Path) -> bool:
+    """Whether a folder that the repository's owner named may be shown to a replay: code, never a home or secrets."""
+    real = path.resolve()
+    if real in repo.parents or real.parent == Path("/home") or _PRIVATE.intersection(real.parts):
+        return False
+    return str(real) not in _NO_CODE and not any(real.is_relative_to(folder) for folder in _NEVER)
+
+
+def _within(path: Path, folder: Path) -> bool:
+    return path == folder or folder in path.parents
+
+
+# --- generated files ----------------------------------------------------------------------------------
+
+
+def _copy_generated(repo: Path, tree_files: Collection[str], copies: Path) -> Iterator[tuple[Path, Overlay]]:
+    """Copy ignored generated files that stand beside tracked Python sources: (copy, overlay), bounded in all ways."""
+    present = _prefixes(tree_files)
+    folders = sorted({path.rpartition("/")[0] for path in tree_files if path.endswith((".py", ".pyx", ".pyi"))})
+    room = OVERLAY_BYTES_MAX
+    count = 0
+    for folder in folders[:SCANNED_FOLDERS_MAX]:
+        for name in _names(repo, folder):
+            path = f"{folder}/{name}" if folder else name
+            if path in present or not _GENERATED.search(name) or count >= OVERLAYS_MAX:
+                continue
+            content = _regular_file(repo / path, room)
+            if content is None:
+                continue
+            room -= len(content)
+            count += 1
+            copy = copies / str(count)
+            copies.mkdir(exist_ok=True)
+            copies.chmod(0o755)
+            copy.write_bytes(content)
+            copy.chmod(0o755 if name.endswith((".so", ".pyd")) else 0o644)
+            yield copy, Overlay(path=path, sha256=hashlib.sha256(content).hexdigest())
+
+
+def _names(repo: Path, folder: str) -> list[str]:
+    place = repo / folder
+    try:
+        if not _within(place.resolve(strict=True), repo.resolve()):
+            return []
+        return sorted(entry.name for entry in os.scandir(place))
+    except (OSError, RuntimeError):
+        return []
+
+
+def _regular_file(path: Path, room: int) -> bytes | None:
+    """The bytes of a regular file of at most `room` bytes; None for anything else. Follows no link."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return None
+    with os.fdopen(handle, "rb") as file:
+        found = os.fstat(handle)
+        if not stat.S_ISREG(found.st_mode) or found.st_size > room:
+            return None
+        return file.read(room)
+
+
+def _variables(found: _Found) -> dict[str, str]:
+    """PATH with the environment first, and what keeps runners from the network and from old results."""
+    path = list(dict.fromkeys((*found.path, *SYSTEM_PATH)))
+    env = {"PATH": ":".join(path), "GOFLAGS": "-count=1", "GOPROXY": "off", "CARGO_NET_OFFLINE": "true"}
+    if found.venvs:
+        env["VIRTUAL_ENV"] = str(found.venvs[0])
+    return env

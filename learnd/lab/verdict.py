@@ -1,0 +1,197 @@
+"""What the replays of both sides mean. Pure: no I/O; the rules a sceptic would ask about, in the order they apply.
+
+The two sides differ in nothing but the change's source: *base* is the base tree with the change's test files laid over
+it, *snapshot* is the tree as the run left it. `proven` says: every base replay failed for a test reason, every snapshot
+replay passed with at least one test run, and at least one named test went from not passing to passing. Whatever cannot
+be known for certain is not `proven`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from events.values import HunkEvidence, OutcomeSource, ReplayOutcome, Verdict
+
+TEST_REASONS = frozenset({"assertion", "error", "missing_symbol"})
+"""Why a base may fail: an assertion or error in a test, or a symbol which the change itself adds."""
+
+MACHINE_CAUSES = frozenset({"timeout", "environment", "foreign_code", "signal"})
+"""Causes that say something about the machine or the environment, never about the change (`limit:…` is one too)."""
+
+_ADDRESS = re.compile(r"0x[0-9a-f]{4,}")
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """One replay as the verdict sees it: the outcome, and the ids of tests by what became of them.
+
+    `passed` and `failed` are empty where only an exit code speaks. `missing` are the names the change adds that a
+    failing replay said were not there. `loaded` are the changed modules that were loaded from the restored tree.
+    """
+
+    outcome: ReplayOutcome
+    passed: frozenset[str] = frozenset()
+    failed: frozenset[str] = frozenset()
+    missing: frozenset[str] = frozenset()
+    loaded: frozenset[str] = frozenset()
+    probed: bool = False
+
+    @property
+    def named(self) -> bool:
+        """Whether the runner named its tests."""
+        return self.outcome.source not in UNNAMED and bool(self.passed or self.failed)
+
+    @property
+    def unusable(self) -> bool:
+        """Whether this replay ended for a reason that says nothing about the change."""
+        cause = self.outcome.cause or ""
+        return not self.outcome.ok and (cause in MACHINE_CAUSES or cause.startswith("limit:"))
+
+
+UNNAMED: frozenset[OutcomeSource] = frozenset({"exit_code"})
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """A verdict with its cause (None for `proven` alone) and, for `proven`, the tests that turned."""
+
+    verdict: Verdict
+    cause: str | None = None
+    detail: str = ""
+    turned: frozenset[str] = frozenset()
+
+
+def judge(
+    base: Sequence[Replayed], snapshot: Sequence[Replayed], *, source_changed: bool, test_commands: bool, minimum: int
+) -> Judgement:
+    """The verdict of both sides, before hunks are tried.
+
+    `source_changed`: base with the change's tests still differs from the snapshot. `test_commands`: the scenario has a
+    command of class test. `minimum`: replays a side that a verdict other than `inconclusive` rests on.
+    """
+    return (
+        _machine(snapshot, "the snapshot")
+        or _snapshot_side(snapshot, minimum)
+        or _without_proof(source_changed, test_commands)
+        or _machine(base, "the base")
+        or _base_side(base, minimum)
+        or _both(base, snapshot)
+    )
+
+
+def _machine(side: Sequence[Replayed], name: str) -> Judgement | None:
+    for replay in side:
+        if replay.unusable:
+            return Judgement("inconclusive", replay.outcome.cause, f"{name}: {replay.outcome.detail}".strip(": "))
+    return None
+
+
+def _snapshot_side(snapshot: Sequence[Replayed], minimum: int) -> Judgement | None:
+    if any(replay.outcome.cause == "no_tests" for replay in snapshot):
+        return Judgement("inconclusive", "no_tests", "the snapshot ran no test")
+    green = [replay for replay in snapshot if replay.outcome.ok]
+    if len({_result(replay) for replay in snapshot}) > 1 and len(green) < len(snapshot):
+        return Judgement("flaky", "snapshot_disagrees", _disagreement(snapshot))
+    if not green and snapshot:
+        outcome = snapshot[0].outcome
+        if outcome.cause in TEST_REASONS or outcome.cause in ("exit_code", "build", "lint"):
+            what = ", ".join(outcome.failing[:5]) or outcome.detail
+            return Judgement("failed", "snapshot_fails", f"the snapshot fails though the run succeeded: {what}")
+        return Judgement("inconclusive", f"snapshot_{outcome.cause}", outcome.detail)
+    if len(snapshot) < minimum:
+        return Judgement("inconclusive", "too_few_replays", f"{len(snapshot)} of {minimum} replays of the snapshot")
+    if any(_ran_nothing(replay) for replay in snapshot):
+        return Judgement("inconclusive", "no_tests", "every test of the snapshot was skipped")
+    return None
+
+
+def _without_proof(source_changed: bool, test_commands: bool) -> Judgement | None:
+    if not source_changed:
+        return Judgement("pass_only", "test_only", "the change touches nothing but tests: there is no base to fail")
+    if not test_commands:
+        return Judgement("pass_only", "no_test_command", "the scenario builds or lints, it runs no test")
+    return None
+
+
+def _base_side(base: Sequence[Replayed], minimum: int) -> Judgement | None:
+    if len({_result(replay) for replay in base}) > 1:
+        return Judgement("flaky", "base_disagrees", _disagreement(base))
+    if any(replay.outcome.ok for replay in base):
+        return Judgement("pass_only", "base_passes", "the same tests pass without the change")
+    for replay in base:
+        if replay.outcome.cause == "exit_code":
+            return Judgement("pass_only", "exit_code_only", "no runner named the tests; an exit code proves no test")
+        if replay.outcome.cause not in TEST_REASONS:
+            return Judgement("inconclusive", f"base_{replay.outcome.cause}", replay.outcome.detail)
+    if len(base) < minimum:
+        return Judgement("inconclusive", "too_few_replays", f"{len(base)} of {minimum} replays of the base")
+    return None
+
+
+def _both(base: Sequence[Replayed], snapshot: Sequence[Replayed]) -> Judgement:
+    if not all(replay.named for replay in snapshot):
+        return Judgement("pass_only", "exit_code_only", "no runner named the tests; an exit code proves no test")
+    turned = always(snapshot) - frozenset[str]().union(*(normal(replay.passed) for replay in base))
+    if not turned:
+        return Judgement("inconclusive", "base_other_tests", "no test that fails on the base is one that passes after")
+    return Judgement("proven", turned=turned)
+
+
+def with_hunks(judgement: Judgement, hunks: Sequence[HunkEvidence], *, probed: bool, loaded: bool) -> Judgement:
+    """The final verdict of a `proven` judgement once single hunks were tried.
+
+    With at least one exercised hunk it stands. With none it stands where some are inseparable: the change was shown as
+    a whole, and no part of it can be told from the rest. Otherwise nothing could be claimed: `pass_only`.
+    """
+    if judgement.verdict != "proven":
+        return judgement
+    verdicts = {hunk.verdict for hunk in hunks}
+    if "exercised" in verdicts:
+        return judgement
+    if "inseparable" in verdicts:
+        return Judgement("proven", None, "shown as a whole only: no hunk reverts alone", judgement.turned)
+    if "unknown" in verdicts:
+        return Judgement("pass_only", "hunks_not_reached", "no single hunk could be tried in the time allowed")
+    if probed and not loaded:
+        return Judgement("pass_only", "change_not_loaded", "no changed module was loaded, and no hunk matters alone")
+    return Judgement("pass_only", "no_exercised_hunk", "every source hunk can be reverted with the tests still green")
+
+
+def always(side: Sequence[Replayed]) -> frozenset[str]:
+    """Ids of the tests that passed in every replay of a side; none for no replay."""
+    if not side:
+        return frozenset()
+    return frozenset.intersection(*(normal(replay.passed) for replay in side))
+
+
+def normal(ids: frozenset[str]) -> frozenset[str]:
+    """Test ids with memory addresses taken out: they differ from replay to replay and name nothing."""
+    return frozenset(_ADDRESS.sub("0x", test) for test in ids)
+
+
+def flake_upper_bound(base: int, snapshot: int) -> float | None:
+    """The 95 % upper bound of the flake rate that n equal replays leave open, n of the smaller side; None for none."""
+    n = min(base, snapshot)
+    return 1 - 0.05 ** (1 / n) if n else None
+
+
+def _result(replay: Replayed) -> tuple[bool, frozenset[str]]:
+    return (replay.outcome.ok, normal(replay.failed))
+
+
+def _ran_nothing(replay: Replayed) -> bool:
+    counts = replay.outcome.counts
+    return counts is not None and counts.passed + counts.failed + counts.errors == 0
+
+
+def _disagreement(side: Sequence[Replayed]) -> str:
+    failing = sorted(frozenset[str]().union(*(normal(replay.failed) for replay in side)) - _always_failed(side))
+    red = sum(1 for replay in side if not replay.outcome.ok)
+    named = f": {', '.join(failing[:5])}" if failing else ""
+    return f"{red} of {len(side)} equal replays failed{named}"
+
+
+def _always_failed(side: Sequence[Replayed]) -> frozenset[str]:
+    return frozenset.intersection(*(normal(replay.failed) for replay in side))
