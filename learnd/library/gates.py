@@ -1,0 +1,132 @@
+"""What a machine must find in order before a person is asked: the gates between a draft and `candidates/`.
+
+In this order, the first failure ends it:
+
+1. `format`: front matter valid, Problem, Solution and Rationale there and more than a word.
+2. `size`: short enough to be read by a person and loaded by an agent.
+3. `hidden`: nothing that a reviewer would not see and an agent would read (bidirectional and zero-width
+   characters, control characters, HTML comments outside of code).
+4. `redaction`: no secret is left.
+5. `grounding`: every path and symbol named stands in the exercised change.
+
+The gates judge a text; they change none.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import TYPE_CHECKING
+
+from events.values import Value
+from learnd.library.patterns import PatternText, PatternUnreadable, note, parse
+from learnd.library.sections import HEADINGS, REQUIRED, fenced
+
+if TYPE_CHECKING:
+    from learnd.crystalizer.grounding import Grounding
+
+GATES = ("format", "size", "hidden", "redaction", "grounding")
+
+MAX_TEXT = 32_768
+"""Bytes of UTF-8, front matter included: some 8,000 tokens, already much for one piece of advice."""
+MAX_TITLE = 160
+MIN_SECTION = 12
+"""Characters that are not white space; less ("TODO", "n/a") says nothing."""
+
+_COMMENT = re.compile(r"<!--|<!\[CDATA\[", re.IGNORECASE)
+_CODE_SPAN = re.compile(r"(`+)(?!`).*?(?<!`)\1(?!`)")
+_PLAIN_CONTROLS = "\n\t"
+_INVISIBLE = frozenset("\u00ad\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0\ufffc")
+"""Characters that show nothing although Unicode calls them letters, marks or symbols."""
+_UNSEEN = (range(0xFE00, 0xFE0F), range(0xE0000, 0xE1000))
+"""Variation selectors and plane 14: they can carry bytes invisibly. U+FE0F only makes the sign before it an emoji."""
+
+
+class GateReport(Value):
+    """Which gates held, in order, and the first that did not, with its reason."""
+
+    passed: tuple[str, ...]
+    failed: tuple[str, str] | None = None
+
+
+def run_gates(text: str, grounding: Grounding) -> GateReport:
+    """Judge a pattern file's text against what the evidence exercised."""
+    try:
+        pattern = parse(text)
+    except PatternUnreadable as error:
+        return GateReport(passed=(), failed=("format", str(error)))
+    findings = (
+        ("format", lambda: _thin_section(pattern)),
+        ("size", lambda: _too_large(text, pattern)),
+        ("hidden", lambda: hidden(text)),
+        ("redaction", lambda: _secret(said(pattern))),
+        ("grounding", lambda: _ungrounded(said(pattern), grounding)),
+    )
+    passed: list[str] = []
+    for gate, find in findings:
+        detail = find()
+        if detail is not None:
+            return GateReport(passed=tuple(passed), failed=(gate, detail))
+        passed.append(gate)
+    return GateReport(passed=tuple(passed))
+
+
+def said(pattern: PatternText) -> str:
+    """Everything that the text itself says: title, tags and body, without learnd's own note."""
+    own = note(pattern.front)
+    texts = [pattern.front.title, *pattern.front.tags, pattern.before.replace(own, "")]
+    texts.extend(text for text in pattern.sections.model_dump().values() if text)
+    return "\n\n".join(texts) + "\n"
+
+
+def hidden(text: str) -> str | None:
+    """What in `text` a reader would not see, and where; None when there is nothing."""
+    for number, (line, fence) in enumerate(fenced(text.replace("\r\n", "\n").split("\n")), 1):
+        for character in line:
+            if _is_hidden(character):
+                name = unicodedata.name(character, "unnamed")
+                return f"line {number} holds the invisible character U+{ord(character):04X} ({name})"
+        if not fence and _COMMENT.search(_CODE_SPAN.sub("", line)):
+            return f"line {number} holds an HTML comment, which is not shown to a reviewer"
+    return None
+
+
+def _thin_section(pattern: PatternText) -> str | None:
+    for name in REQUIRED:
+        if len("".join(getattr(pattern.sections, name).split())) < MIN_SECTION:
+            return f"the section {HEADINGS[name]} says nothing (fewer than {MIN_SECTION} characters)"
+    return None
+
+
+def _too_large(text: str, pattern: PatternText) -> str | None:
+    size = len(text.encode("utf-8", "replace"))
+    if size > MAX_TEXT:
+        return f"the text has {size:,} bytes, at most {MAX_TEXT:,} are allowed"
+    if len(pattern.front.title) > MAX_TITLE:
+        return f"the title has {len(pattern.front.title)} characters, at most {MAX_TITLE} are allowed"
+    return None
+
+
+def _is_hidden(character: str) -> bool:
+    if character in _PLAIN_CONTROLS:
+        return False
+    if unicodedata.category(character) in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp") or character in _INVISIBLE:
+        return True
+    return any(ord(character) in unseen for unseen in _UNSEEN)
+
+
+def _secret(text: str) -> str | None:
+    # It loads detect-secrets, which no reading verb needs.
+    from learnd.crystalizer.redact import redact  # noqa: PLC0415
+
+    count = redact(text).count
+    return f"{count} secret{'s' if count > 1 else ''} would be redacted from it" if count else None
+
+
+def _ungrounded(text: str, grounding: Grounding) -> str | None:
+    claims = grounding.ungrounded(text)
+    if not claims:
+        return None
+    named = "; ".join(f"{claim.kind} `{claim.text}` ({claim.why})" for claim in claims[:5])
+    more = f" and {len(claims) - 5} more" if len(claims) > 5 else ""
+    return f"it names what the evidence did not exercise: {named}{more}"

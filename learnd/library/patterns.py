@@ -1,0 +1,247 @@
+"""A pattern file: YAML front matter that says where the text comes from, and the text.
+
+Four lines of the front matter are learnd's own: `status`, `approver`, `approved_at`, `reason` (the
+*standing*). They change when the file moves, everything else is what was judged. Hence two rules:
+
+- `canonical_digest` covers the whole text but those lines, line ends and the final newline. It is the
+  digest that shows a person's edit, and the one that promotions and edits carry in the log. It looks at
+  lines, not at parsed YAML: a comment or a second `title:` smuggled into the front matter is an edit too.
+- `with_standing` writes those lines and touches no other byte.
+
+Front matter is read without YAML's guesses (`no`, `1e3`, dates stay the text they are); what a value
+must be is said by `FrontMatter`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Container
+from typing import Annotated, Any, Literal
+
+import yaml
+from frontmatter.default_handlers import YAMLHandler
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
+
+from events.values import Evidence, Isolation, Value, Verdict
+from learnd.library.sections import Sections, SectionsUnreadable, encodable, join, one_line, split
+from state.pattern import PatternStatus
+
+SLUG_LENGTH = 60
+_ID = re.compile(r"[0-9a-f]{16,64}")
+_FILE_NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*-([0-9a-f]{8,64})\.md")
+_STANDING = re.compile(r"(?:status|approver|approved_at|reason)[ \t]*:")
+_BOUNDARY = re.compile(r"^---[ \t]*$", re.MULTILINE)
+
+Line = Annotated[str, BeforeValidator(encodable), AfterValidator(one_line)]
+
+
+class PatternUnreadable(Exception):
+    """The text is no pattern; the message says what is wrong and where."""
+
+
+class EvidenceLine(Value):
+    """What the replays showed, as counts. `flake_upper_bound` is a rate, 0 to 1 (see `Evidence`)."""
+
+    verdict: Verdict
+    isolation: Isolation
+    base_replays: int = Field(ge=0)
+    snapshot_replays: int = Field(ge=0)
+    exercised_hunks: int = Field(ge=0)
+    hunks: int = Field(ge=0)
+    flake_upper_bound: float | None = None
+
+    @classmethod
+    def of(cls, evidence: Evidence) -> EvidenceLine:
+        return cls(
+            verdict=evidence.verdict,
+            isolation=evidence.isolation,
+            base_replays=len(evidence.base),
+            snapshot_replays=len(evidence.snapshot),
+            exercised_hunks=sum(hunk.verdict == "exercised" for hunk in evidence.hunks),
+            hunks=len(evidence.hunks),
+            flake_upper_bound=evidence.flake_upper_bound,
+        )
+
+
+class Standing(Value):
+    """Where a pattern stands and who put it there: the lines that learnd rewrites."""
+
+    status: PatternStatus
+    approver: Line | None = None
+    approved_at: Line | None = None
+    reason: Line | None = None
+
+
+class FrontMatter(Value):
+    """Everything a reader needs in order to trust a pattern, or not. Money is US dollars."""
+
+    id: str = Field(pattern=_ID.pattern)
+    status: PatternStatus
+    approver: Line | None = None
+    approved_at: Line | None = None
+    reason: Line | None = None
+    title: Line = Field(min_length=1)
+    source_job: Line
+    manifest_path: Line
+    evidence: EvidenceLine
+    author: Literal["openai", "extractive"]
+    model: Line | None = None
+    cost_usd: float = Field(ge=0, allow_inf_nan=False)
+    prompt_pack: Line
+    prompt_pack_stamp: Line
+    snapshot_commit: Line
+    created: Line
+    tags: tuple[Line, ...] = ()
+
+
+class PatternText(Value):
+    """A pattern file, read. `before` is what stands above the first section (title and note)."""
+
+    front: FrontMatter
+    before: str
+    sections: Sections
+
+
+class _PlainYaml(YAMLHandler):
+    """Front matter between lines of exactly three dashes, every scalar read as text."""
+
+    FM_BOUNDARY = _BOUNDARY
+
+    def load(self, fm: str, **_: object) -> Any:
+        # BaseLoader makes nothing but text, lists and mappings.
+        return yaml.load(fm, Loader=yaml.BaseLoader)  # noqa: S506
+
+    def export(self, metadata: dict[str, object], **_: object) -> str:
+        # No folding: a value is one line, so none can end the front matter.
+        return yaml.dump(metadata, Dumper=_OneLineDumper, sort_keys=False, allow_unicode=True, width=1_000_000)
+
+
+class _OneLineDumper(yaml.SafeDumper):
+    """Writes text with anything unprintable in double quotes, where YAML escapes it."""
+
+
+_OneLineDumper.add_representer(
+    str,
+    lambda dumper, text: dumper.represent_scalar(
+        "tag:yaml.org,2002:str", text, style=None if text.isprintable() else '"'
+    ),
+)
+_YAML = _PlainYaml()
+
+
+def render(sections: Sections, front: FrontMatter) -> str:
+    """The file's text. `parse(render(s, f))` gives `f` and `s.cleaned()` back."""
+    metadata = front.model_dump(mode="json", exclude_none=True)
+    return f"---\n{_YAML.export(metadata)}---\n\n{join(front.title, note(front), sections.cleaned())}"
+
+
+def parse(text: str) -> PatternText:
+    """Read a pattern file. Raises PatternUnreadable."""
+    import frontmatter  # noqa: PLC0415 - only here; it pulls in its JSON and TOML handlers
+
+    text = text.replace("\r\n", "\n").removeprefix("\ufeff")
+    if not _front_lines(text):
+        raise PatternUnreadable("it does not begin with front matter between two lines of ---")
+    try:
+        metadata, body = frontmatter.parse(text, handler=_YAML)
+        front = FrontMatter.model_validate(metadata)
+        before, sections = split(body)
+    except (yaml.YAMLError, RecursionError) as error:
+        raise PatternUnreadable(f"the front matter is not YAML: {one_line(str(error)) or 'too deep'}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise PatternUnreadable(f"front matter, {where}: {first['msg']}") from error
+    except SectionsUnreadable as error:
+        raise PatternUnreadable(str(error)) from error
+    return PatternText(front=front, before=before, sections=sections)
+
+
+def claimed_id(text: str) -> str | None:
+    """The id that a text's front matter gives, however broken the rest of it is."""
+    front = _front_lines(text)
+    found = [line.partition(":")[2].strip().strip("'\"") for line in front if line.startswith("id:")]
+    return found[0] if found else None
+
+
+def note(front: FrontMatter) -> str:
+    """What learnd says above the sections: how far to trust the text, in words without paths or symbols."""
+    seen = front.evidence
+    failed, passed = (
+        f"{seen.base_replays} of {seen.base_replays}",
+        f"{seen.snapshot_replays} of {seen.snapshot_replays}",
+    )
+    where = "in a sandbox" if seen.isolation == "bubblewrap" else "WITHOUT a sandbox"
+    if seen.verdict == "proven":
+        lines = [
+            f"> **Proven** {where}: the verification failed {failed} times without the change and passed "
+            f"{passed} times with it; {seen.exercised_hunks} of {seen.hunks} hunks exercised."
+        ]
+        if seen.flake_upper_bound is not None:
+            lines.append(f"> That many equal replays leave a flake rate below {seen.flake_upper_bound:.0%}.")
+    else:
+        lines = [
+            f"> **Unproven** ({seen.verdict.replace('_', ' ')}): the replays, run {where}, do not prove this change."
+        ]
+    if front.author == "extractive":
+        lines.append("> Written without a model: quoted from the run and its evidence.")
+    return "\n".join(lines)
+
+
+def canonical_digest(text: str) -> str:
+    """sha256 of what a person may edit: the text without the standing, LF, one final newline."""
+    normal = text.replace("\r\n", "\n").removeprefix("\ufeff")
+    lines = normal.rstrip("\n").split("\n")
+    front = len(_front_lines(normal))
+    kept = [line for at, line in enumerate(lines) if not (0 < at <= front and _STANDING.match(line))]
+    return hashlib.sha256("\n".join(kept).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def with_standing(text: str, standing: Standing) -> str:
+    """`text` with learnd's own lines saying `standing`. A text without front matter is left as it is."""
+    front = len(_front_lines(text))
+    lines = text.split("\n")
+    own = [at for at in range(1, front + 1) if _STANDING.match(lines[at])]
+    if front == 0:
+        return text
+    fresh = _YAML.export(standing.model_dump(mode="json", exclude_none=True)).rstrip("\n").split("\n")
+    end = "\r" if lines[0].endswith("\r") else ""
+    place = own[0] if own else 1
+    rest = [line for at, line in enumerate(lines) if at not in own]
+    return "\n".join([*rest[:place], *(line + end for line in fresh), *rest[place:]])
+
+
+def safe_slug(text: str) -> str:
+    """`text` as part of a file name: a–z, 0–9 and single hyphens, at most SLUG_LENGTH, never empty."""
+    slug = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:SLUG_LENGTH].rstrip("-")
+    return slug or "pattern"
+
+
+def file_name(slug: str, pattern_id: str, taken: Container[str] = ()) -> str:
+    """`<slug>-<id8>.md`, with more of the id where another pattern already has that name.
+
+    `taken` are the names of the repository's older patterns, so that a name never changes. Raises ValueError
+    for an id that is not 16 to 64 hexadecimal digits.
+    """
+    if not _ID.fullmatch(pattern_id):
+        raise ValueError(f"pattern id {pattern_id!r} is not 16 to 64 hexadecimal digits")
+    stem = safe_slug(slug)
+    names = [f"{stem}-{pattern_id[:length]}.md" for length in range(8, len(pattern_id) + 1)]
+    return next((name for name in names if name not in taken), names[-1])
+
+
+def is_file_name(name: str) -> bool:
+    """Whether learnd could have given this name."""
+    return len(name) <= SLUG_LENGTH + 68 and _FILE_NAME.fullmatch(name) is not None
+
+
+def _front_lines(text: str) -> list[str]:
+    """The lines between the two boundaries, empty where a text has no front matter."""
+    lines = text.removeprefix("\ufeff").split("\n")
+    if not _BOUNDARY.fullmatch(lines[0].rstrip("\r")):
+        return []
+    for at, line in enumerate(lines[1:], 1):
+        if _BOUNDARY.fullmatch(line.rstrip("\r")):
+            return lines[1:at]
+    return []
