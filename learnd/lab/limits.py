@@ -1,0 +1,71 @@
+"""What one replay may use up, and the name of the limit that ended it.
+
+Per-process limits (address space, CPU, file size, processes) are the kernel's: `prlimit` sets them *inside* the
+sandbox, just before the command. Inside matters for processes: since Linux 5.14 RLIMIT_NPROC counts per user
+namespace, so that a limit set there counts the replay alone, not everything else its owner runs on the machine.
+What the kernel has no limit for (wall time, output, growth of the tree) is watched from outside (`watch.py`).
+"""
+
+from __future__ import annotations
+
+import resource
+import signal
+from dataclasses import dataclass
+from typing import Final, Literal
+
+MIB: Final = 1024 * 1024
+CPU_GRACE_S: Final = 5
+"""Seconds of CPU between SIGXCPU, which a program may catch, and SIGKILL, which it may not."""
+
+LimitName = Literal["wall", "cpu", "file", "output", "disk"]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bounds of one replay. A program that is refused memory or processes says so itself; no signal tells.
+
+    wall_s: seconds from launch, then everything is killed (`wall`).
+    memory_mb: address space of one process, MiB.
+    processes: processes and threads at any time.
+    file_mb: largest file, MiB (`file`); /tmp and /dev/shm hold as much each.
+    output_mb: stdout and stderr together, MiB; more ends the replay (`output`).
+    cpu_s: CPU seconds of one process (`cpu`); None is no limit beside `wall_s`.
+    disk_mb: what tree and report folder may hold together after writing to them, MiB (`disk`).
+    """
+
+    wall_s: float
+    memory_mb: int
+    processes: int
+    file_mb: int
+    output_mb: int
+    cpu_s: int | None = None
+    disk_mb: int = 4096
+
+
+def prlimit_argv(limits: Limits) -> tuple[str, ...]:
+    """Arguments for prlimit(1): soft and hard alike, never above the hard limit this process already has."""
+    wanted = {
+        "--as": (resource.RLIMIT_AS, limits.memory_mb * MIB),
+        "--nproc": (resource.RLIMIT_NPROC, limits.processes),
+        "--fsize": (resource.RLIMIT_FSIZE, limits.file_mb * MIB),
+        "--core": (resource.RLIMIT_CORE, 0),
+    }
+    argv = [f"{option}={_at_most_hard(kind, value)}" for option, (kind, value) in wanted.items()]
+    if limits.cpu_s is not None:
+        hard = _at_most_hard(resource.RLIMIT_CPU, limits.cpu_s + CPU_GRACE_S)
+        argv.append(f"--cpu={min(limits.cpu_s, hard)}:{hard}")
+    return tuple(argv)
+
+
+def _at_most_hard(kind: int, wanted: int) -> int:
+    hard = resource.getrlimit(kind)[1]
+    return wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+
+
+def limit_of_signal(number: int | None) -> LimitName | None:
+    """The limit whose signal ended the command, where it has one of its own."""
+    if number == signal.SIGXCPU:
+        return "cpu"
+    if number == signal.SIGXFSZ:
+        return "file"
+    return None

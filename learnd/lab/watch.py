@@ -1,0 +1,209 @@
+"""Attend one running replay: collect its output, end it at its limits, leave nothing behind.
+
+Invariants: never more than `output_mb` is held; a replay ends within a tenth of a second or so of its limit or its
+cancellation; when `attend` returns, no process of a sandboxed replay is alive, not even one that left its session.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from learnd.lab.launcher import LAUNCH_ENV, tool
+from learnd.lab.limits import MIB, LimitName, Limits
+
+TICK_S: Final = 0.05
+DISK_TICKS: Final = 5
+CHUNK: Final = 65536
+REAP_S: Final = 10.0
+START_S: Final = 1.0
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a replay ended. `returncode` is the launched process's, `inside` the command's as bwrap reported it."""
+
+    returncode: int
+    inside: int | None
+    seconds: float
+    output: bytes
+    limit: LimitName | None
+    cancelled: bool
+
+
+@dataclass
+class Watched:
+    """A launched replay. `status` is the read end of bwrap's JSON status pipe; None without a sandbox."""
+
+    process: subprocess.Popen[bytes]
+    status: int | None
+    kill: Callable[[], None]
+    output: bytearray = field(default_factory=bytearray)
+    reported: bytearray = field(default_factory=bytearray)
+    init: int | None = None
+    """pidfd of the sandbox's first process: readable once every process inside is gone."""
+
+
+def attend(watched: Watched, limits: Limits, cancel: threading.Event, grows: tuple[Path, ...]) -> Ended:
+    """Wait for the end of a replay, or bring it about. `grows` are the folders whose growth `disk_mb` bounds."""
+    began = time.monotonic()
+    exited = os.pidfd_open(watched.process.pid)
+    try:
+        disk = _DiskUse(grows, limits.disk_mb)
+        limit, cancelled = _until_end(watched, exited, limits, cancel, disk)
+        _end(watched)
+        returncode = watched.process.wait()
+        if watched.init is not None:
+            # The kernel lets a pid namespace's first process go only after all others.
+            _readable(watched.init, REAP_S)
+        if not cancelled and limit is None:
+            limit = _drain(watched, limits.output_mb * MIB)
+    finally:
+        watched.kill()
+        os.close(exited)
+        _close(watched)
+    seconds = time.monotonic() - began
+    return Ended(returncode, _exit_code(watched.reported), seconds, bytes(watched.output), limit, cancelled)
+
+
+def _until_end(
+    watched: Watched, exited: int, limits: Limits, cancel: threading.Event, disk: _DiskUse
+) -> tuple[LimitName | None, bool]:
+    deadline, most = time.monotonic() + limits.wall_s, limits.output_mb * MIB
+    poller = select.poll()
+    out = _output_fd(watched)
+    for fd in (out, exited, watched.status):
+        if fd is not None:
+            poller.register(fd, select.POLLIN)
+    while True:
+        ready = {fd for fd, _ in poller.poll(TICK_S * 1000)}
+        for fd in ready - {exited}:
+            if not _take(watched, fd, most):
+                poller.unregister(fd)
+        if len(watched.output) >= most:
+            return "output", False
+        if exited in ready:
+            return None, False
+        if cancel.is_set():
+            return None, True
+        if time.monotonic() >= deadline:
+            return "wall", False
+        if disk.exceeded():
+            return "disk", False
+
+
+def _take(watched: Watched, fd: int, most: int) -> bool:
+    """Read what is there; False at the end of the stream."""
+    if fd == watched.status:
+        part = os.read(fd, CHUNK)
+        watched.reported += part
+        if watched.init is None:
+            watched.init = _open_init(watched.reported)
+    else:
+        part = os.read(fd, min(CHUNK, max(1, most - len(watched.output))))
+        watched.output += part
+    return bool(part)
+
+
+def _drain(watched: Watched, most: int) -> LimitName | None:
+    """What was written before the end and not yet read; without a sandbox a left-over process may hold the pipe."""
+    for fd in (watched.status, _output_fd(watched)):
+        while fd is not None and len(watched.output) < most and _readable(fd, 0):
+            if not _take(watched, fd, most):
+                break
+    return "output" if len(watched.output) >= most else None
+
+
+def _end(watched: Watched) -> None:
+    """Kill what is left. bwrap is first let to say which process is the sandbox's first, a matter of milliseconds:
+    killed between making that process and binding its life to its own it would leave it waiting for ever."""
+    if watched.status is not None and watched.init is None and _readable(watched.status, START_S):
+        _take(watched, watched.status, 1)
+    watched.kill()
+    if watched.init is not None:
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(watched.init, signal.SIGKILL)
+
+
+def _readable(fd: int, timeout_s: float) -> bool:
+    poller = select.poll()
+    poller.register(fd, select.POLLIN)
+    return bool(poller.poll(timeout_s * 1000))
+
+
+def _open_init(reported: bytearray) -> int | None:
+    for document in _documents(reported):
+        if "child-pid" in document:
+            try:
+                return os.pidfd_open(document["child-pid"])
+            except ProcessLookupError:
+                return None
+    return None
+
+
+def _exit_code(reported: bytearray) -> int | None:
+    """The command's exit code; None when bwrap never got as far as running it, or was killed."""
+    codes = [document["exit-code"] for document in _documents(reported) if "exit-code" in document]
+    return codes[-1] if codes else None
+
+
+def _documents(reported: bytearray) -> list[dict[str, int]]:
+    whole, _, _ = reported.rpartition(b"\n")
+    return [json.loads(line) for line in whole.splitlines() if line.strip()]
+
+
+def _output_fd(watched: Watched) -> int:
+    assert watched.process.stdout is not None  # noqa: S101 - launch() always asks for the pipe
+    return watched.process.stdout.fileno()
+
+
+def _close(watched: Watched) -> None:
+    if watched.process.stdout is not None:
+        watched.process.stdout.close()
+    for fd in (watched.status, watched.init):
+        if fd is not None:
+            os.close(fd)
+
+
+class _DiskUse:
+    """Whether folders hold more than `most` MiB and the replay can have put it there.
+
+    Free space of the file system is cheap to ask; only when it has fallen far enough are the folders measured, because
+    others write to the same file system.
+    """
+
+    def __init__(self, folders: tuple[Path, ...], most: int) -> None:
+        self._folders = folders
+        self._most = most * MIB
+        self._ask_below = {folder: _free(folder) - self._most for folder in folders}
+        self._ticks = 0
+
+    def exceeded(self) -> bool:
+        self._ticks += 1
+        if self._ticks % DISK_TICKS or all(_free(folder) >= floor for folder, floor in self._ask_below.items()):
+            return False
+        left = self._most - _used(self._folders)
+        self._ask_below = {folder: _free(folder) - max(left, MIB) for folder in self._folders}
+        return left < 0
+
+
+def _free(folder: Path) -> int:
+    found = os.statvfs(folder)
+    return found.f_bfree * found.f_frsize
+
+
+def _used(folders: tuple[Path, ...]) -> int:
+    """Bytes on disk; du(1) walks trees of any depth, and files that vanish meanwhile are no error of it."""
+    argv = [tool("du"), "-sxk", "--", *map(str, folders)]
+    found = subprocess.run(argv, env=LAUNCH_ENV, capture_output=True, check=False)
+    return sum(int(line.split(None, 1)[0]) * 1024 for line in found.stdout.splitlines())
