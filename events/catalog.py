@@ -498,6 +498,15 @@ class RepositoryMoved(Event):
     inode: int
 
 
+class WorkTreeAdded(Event):
+    """A linked work tree of a registered repository; it shares the id and has `.runs/` of its own."""
+
+    type: Literal["WorkTreeAdded"] = "WorkTreeAdded"
+    repo_id: str
+    path: str
+    added_at: str
+
+
 class DaemonStarted(Event):
     type: Literal["DaemonStarted"] = "DaemonStarted"
     boot_id: str
@@ -546,7 +555,7 @@ PatternEvent = Union[  # noqa: UP007 - as above
     EvidenceAdded, EvidenceWithdrawn, ReintroductionDetected,
 ]  # fmt: skip
 MachineEvent = Union[  # noqa: UP007 - as above
-    RepositoryRegistered, RepositoryMoved, DaemonStarted, DaemonStopped, FaultRaised, FaultCleared
+    RepositoryRegistered, RepositoryMoved, WorkTreeAdded, DaemonStarted, DaemonStopped, FaultRaised, FaultCleared
 ]
 AnyEvent = Annotated[JobEvent | PatternEvent | MachineEvent, Field(discriminator="type")]
 

@@ -59,7 +59,6 @@ Projection = Callable[[sqlite3.Connection, Sequence[Recorded]], None]
 """Brings read models up to the events, inside the append's transaction. It neither commits nor rolls back."""
 
 PAGE = 1000
-VERIFY_PAGE = 10_000
 
 
 class WrongExpectedVersion(Exception):
@@ -232,7 +231,7 @@ class EventLog:
         start = -(2**63)  # what stands before the first position does not belong there
         while True:
             try:
-                page: list[Row] = self.connection.execute(query, (start, VERIFY_PAGE)).fetchall()
+                page: list[Row] = self.connection.execute(query, (start, PAGE)).fetchall()
             except sqlite3.DatabaseError as error:
                 raise LogDamaged(chain.position + 1, f"SQLite cannot read on: {error}") from error
             for row in page:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from events.catalog import FaultKind
 from events.values import Evidence, FileRef, Isolation, Scenario, SnapshotRecord, Usage
 
 
@@ -57,6 +58,7 @@ class EndRun(JobCommand):
     run: RunRef
     outcome: Literal["failed", "cancelled"]
     completed_at: str
+    registered_at: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -405,3 +407,64 @@ class RecordReintroduction(PatternCommand):
     job_id: str
     path: str
     detail: str = ""
+
+
+# --- repositories and the machine -------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class RegisterRepository:
+    """Start to learn from a repository. `device` and `inode` are those of its common git folder."""
+
+    repo_id: str
+    path: str
+    common_dir: str
+    device: int
+    inode: int
+    root_commit: str | None
+    at: str
+
+
+@dataclass(frozen=True, slots=True)
+class MoveRepository:
+    repo_id: str
+    path: str
+    common_dir: str
+    device: int
+    inode: int
+
+
+@dataclass(frozen=True, slots=True)
+class AddWorkTree:
+    repo_id: str
+    path: str
+    at: str
+
+
+@dataclass(frozen=True, slots=True)
+class StartDaemon:
+    boot_id: str
+    pid: int
+    learnd_version: str
+    learning_enabled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StopDaemon:
+    boot_id: str
+    drained: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RaiseFault:
+    kind: FaultKind
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClearFault:
+    kind: FaultKind
+
+
+RepositoryCommand = RegisterRepository | MoveRepository | AddWorkTree
+MachineCommand = StartDaemon | StopDaemon | RaiseFault | ClearFault

@@ -10,43 +10,60 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from events.catalog import Event
+from state import host as hosts
 from state import job as jobs
 from state import pattern as patterns
-from state.commands import JobCommand, PatternCommand
+from state import repository as repositories
+from state.commands import JobCommand, MachineCommand, PatternCommand, RepositoryCommand
+from state.host import Host
 from state.job import Job
 from state.job_rules import decide_job
 from state.pattern import Pattern
 from state.pattern_rules import decide_pattern
 from state.refusal import Refused
+from state.repository import Repository
 
-Events = tuple[Event, ...]
+Command = JobCommand | PatternCommand | RepositoryCommand | MachineCommand
+Entity = Job | Pattern | Repository | Host
 
 
 @dataclass(frozen=True, slots=True)
 class Decided:
     """The events that a command led to, and the entity as it is after them."""
 
-    events: Events
-    entity: Job | Pattern
+    events: tuple[Event, ...]
+    entity: Entity
 
 
-def decide(command: JobCommand | PatternCommand, entity: Job | Pattern) -> Decided | Refused:
+def decide(command: Command, entity: Entity) -> Decided | Refused:
     """What `command` does to `entity`. Raises TypeError when the two do not belong together."""
+    answer: tuple[Event, ...] | Refused
     match command, entity:
         case JobCommand(), Job():
             answer = decide_job(command, entity)
-            if isinstance(answer, Refused):
-                return answer
-            job = entity
-            for event in answer:
-                job = jobs.evolve(job, event)
-            return Decided(answer, job)
         case PatternCommand(), Pattern():
             answer = decide_pattern(command, entity)
-            if isinstance(answer, Refused):
-                return answer
-            pattern = entity
-            for event in answer:
-                pattern = patterns.evolve(pattern, event)
-            return Decided(answer, pattern)
-    raise TypeError(f"{type(command).__name__} is no command for a {type(entity).__name__}")
+        case (_, Repository()) if isinstance(command, RepositoryCommand):
+            answer = repositories.decide(command, entity)
+        case (_, Host()) if isinstance(command, MachineCommand):
+            answer = hosts.decide(command, entity)
+        case _:
+            raise TypeError(f"{type(command).__name__} is no command for a {type(entity).__name__}")
+    if isinstance(answer, Refused):
+        return answer
+    for event in answer:
+        entity = evolve(entity, event)
+    return Decided(answer, entity)
+
+
+def evolve(entity: Entity, event: Event) -> Entity:
+    """`entity` after `event`, whatever it is. Raises UnexpectedEvent."""
+    match entity:
+        case Job():
+            return jobs.evolve(entity, event)
+        case Pattern():
+            return patterns.evolve(entity, event)
+        case Repository():
+            return repositories.evolve(entity, event)
+        case Host():
+            return hosts.evolve(entity, event)

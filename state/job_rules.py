@@ -67,8 +67,10 @@ def _(command: c.ObserveRun, job: Job) -> Answer:
 
 @decide_job.register
 def _(command: c.EndRun, job: Job) -> Answer:
-    return _wrong_status(job, e.RunEnded) or (
-        e.RunEnded(**_run(command.run), outcome=command.outcome, completed_at=command.completed_at),
+    return (
+        _wrong_status(job, e.RunEnded)
+        or _too_old(command.completed_at, command.registered_at, command.run)
+        or (e.RunEnded(**_run(command.run), outcome=command.outcome, completed_at=command.completed_at),)
     )
 
 
@@ -77,12 +79,9 @@ def _(command: c.OpenJob, job: Job) -> Answer:
     wrong = _wrong_status(job, e.JobOpened)
     if wrong:
         return wrong
-    if not command.requested and command.completed_at < command.registered_at:
-        return Refused(
-            "older_than_registration",
-            f"the run completed at {command.completed_at}, before the repository was registered with learnd "
-            f"at {command.registered_at}; such runs are left alone. Next: learnd learn {command.run.manifest_path}",
-        )
+    too_old = _too_old(command.completed_at, command.registered_at, command.run)
+    if too_old and not command.requested:
+        return too_old
     return (
         e.JobOpened(
             **_run(command.run),
@@ -95,6 +94,16 @@ def _(command: c.OpenJob, job: Job) -> Answer:
             base_tree=command.base_tree,
             base_commit=command.base_commit,
         ),
+    )
+
+
+def _too_old(completed_at: str, registered_at: str, run: c.RunRef) -> Refused | None:
+    if completed_at >= registered_at:
+        return None
+    return Refused(
+        "older_than_registration",
+        f"the run completed at {completed_at}, before the repository was registered with learnd "
+        f"at {registered_at}; such runs are left alone. Next: learnd learn {run.manifest_path}",
     )
 
 

@@ -77,7 +77,7 @@ TO_DRAFTED = (*TO_VALIDATED, crystalize, settled, drafted)
 WAY_TO: dict[JobStatus, tuple[c.JobCommand, ...]] = {
     S.NEW: (),
     S.OBSERVED: (observe,),
-    S.RECORDED: (c.EndRun(JOB, RUN, "failed", AT),),
+    S.RECORDED: (c.EndRun(JOB, RUN, "failed", AT, AT),),
     S.OPENED: (open_job(),),
     S.SNAPSHOT_FAILED: (open_job(), capture_failed, capture_failed, capture_failed),
     S.SNAPSHOTTED: (open_job(), taken),
@@ -114,8 +114,8 @@ def job_cases() -> Iterator[Case]:
     """One case for every (status, event) of the job table."""
     special: list[tuple[JobStatus, c.JobCommand, str, tuple[c.JobCommand, ...] | None]] = [
         (S.NEW, observe, "RunObserved", None),
-        (S.NEW, c.EndRun(JOB, RUN, "failed", AT), "RunEnded", None),
-        (S.OBSERVED, c.EndRun(JOB, RUN, "cancelled", AT), "RunEnded", None),
+        (S.NEW, c.EndRun(JOB, RUN, "failed", AT, AT), "RunEnded", None),
+        (S.OBSERVED, c.EndRun(JOB, RUN, "cancelled", AT, AT), "RunEnded", None),
         (S.NEW, open_job(), "JobOpened", None),
         (S.OBSERVED, open_job(), "JobOpened", None),
         (S.OPENED, capture_failed, "SnapshotAttemptFailed", None),

@@ -1,0 +1,76 @@
+-- Read models: disposable folds of the log, rebuilt by `learnd rebuild`. Nothing here is a source of truth.
+CREATE TABLE IF NOT EXISTS {prefix}jobs (
+    id TEXT PRIMARY KEY,
+    version INTEGER NOT NULL,
+    repo_id TEXT NOT NULL,
+    repo_path TEXT NOT NULL,
+    task_id TEXT NOT NULL,
+    run_id TEXT NOT NULL,
+    manifest_path TEXT NOT NULL,
+    started_at TEXT,
+    completed_at TEXT,
+    status TEXT NOT NULL,
+    since TEXT NOT NULL,
+    because TEXT NOT NULL,
+    because_position INTEGER NOT NULL,
+    cause TEXT NOT NULL DEFAULT '',
+    detail TEXT NOT NULL DEFAULT '',
+    evidence TEXT,
+    isolation TEXT,
+    scenario_source TEXT,
+    pattern TEXT,
+    diff_sha256 TEXT,
+    tree TEXT,
+    spent_usd REAL NOT NULL DEFAULT 0,
+    opened_at TEXT NOT NULL,
+    updated_at TEXT NOT NULL
+) STRICT;
+CREATE INDEX IF NOT EXISTS {prefix}jobs_run ON {prefix}jobs (repo_id, task_id, run_id);
+CREATE INDEX IF NOT EXISTS {prefix}jobs_status ON {prefix}jobs (status);
+CREATE TABLE IF NOT EXISTS {prefix}patterns (
+    id TEXT PRIMARY KEY,
+    version INTEGER NOT NULL,
+    repo_id TEXT NOT NULL,
+    repo_path TEXT NOT NULL,
+    job_id TEXT NOT NULL,
+    manifest_path TEXT NOT NULL,
+    title TEXT NOT NULL,
+    slug TEXT NOT NULL,
+    status TEXT NOT NULL,
+    verdict TEXT NOT NULL,
+    gate TEXT,
+    detail TEXT NOT NULL DEFAULT '',
+    approver TEXT,
+    reason TEXT NOT NULL DEFAULT '',
+    evidence_count INTEGER NOT NULL DEFAULT 1,
+    staged_at TEXT NOT NULL,
+    updated_at TEXT NOT NULL
+) STRICT;
+CREATE INDEX IF NOT EXISTS {prefix}patterns_job ON {prefix}patterns (job_id);
+CREATE TABLE IF NOT EXISTS {prefix}repositories (
+    id TEXT PRIMARY KEY,
+    version INTEGER NOT NULL,
+    path TEXT NOT NULL,
+    common_dir TEXT NOT NULL,
+    device INTEGER NOT NULL,
+    inode INTEGER NOT NULL,
+    root_commit TEXT,
+    registered_at TEXT NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS {prefix}work_trees (
+    path TEXT PRIMARY KEY,
+    repo_id TEXT NOT NULL,
+    since TEXT NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS {prefix}faults (
+    kind TEXT PRIMARY KEY,
+    detail TEXT NOT NULL,
+    since TEXT NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS {prefix}daemon (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    boot_id TEXT,
+    pid INTEGER,
+    learning_enabled INTEGER NOT NULL,
+    since TEXT NOT NULL
+) STRICT;

@@ -1,0 +1,202 @@
+"""Questions to the read models: typed rows, and ids by their shortest unique prefix."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass, fields
+from typing import TypeVar
+
+from learnd.ids import SHORTEST
+
+ROW = TypeVar("ROW", "JobRow", "PatternRow", "RepositoryRow", "WorkTreeRow", "FaultRow")
+
+
+class NotFound(Exception):
+    """No entity has this id."""
+
+
+class Ambiguous(Exception):
+    """More than one entity's id begins so."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobRow:
+    id: str
+    version: int
+    repo_id: str
+    repo_path: str
+    task_id: str
+    run_id: str
+    manifest_path: str
+    started_at: str | None
+    completed_at: str | None
+    status: str
+    since: str
+    because: str
+    because_position: int
+    cause: str
+    detail: str
+    evidence: str | None
+    isolation: str | None
+    scenario_source: str | None
+    pattern: str | None
+    diff_sha256: str | None
+    tree: str | None
+    spent_usd: float
+    opened_at: str
+    updated_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class PatternRow:
+    id: str
+    version: int
+    repo_id: str
+    repo_path: str
+    job_id: str
+    manifest_path: str
+    title: str
+    slug: str
+    status: str
+    verdict: str
+    gate: str | None
+    detail: str
+    approver: str | None
+    reason: str
+    evidence_count: int
+    staged_at: str
+    updated_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class RepositoryRow:
+    id: str
+    version: int
+    path: str
+    common_dir: str
+    device: int
+    inode: int
+    root_commit: str | None
+    registered_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class WorkTreeRow:
+    """A folder whose `.runs/` is watched. Runs that completed before `since` are left alone."""
+
+    path: str
+    repo_id: str
+    since: str
+
+
+@dataclass(frozen=True, slots=True)
+class FaultRow:
+    kind: str
+    detail: str
+    since: str
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonRow:
+    boot_id: str | None
+    pid: int | None
+    learning_enabled: bool
+    since: str
+
+
+class Views:
+    """The read models on one connection. Every call is one query; nothing is cached."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def jobs(self, *, statuses: tuple[str, ...] = (), repo_id: str | None = None) -> list[JobRow]:
+        """Jobs, oldest first."""
+        where: list[str] = []
+        values: list[str] = []
+        if statuses:
+            where.append(f"status IN ({', '.join('?' * len(statuses))})")
+            values.extend(statuses)
+        if repo_id:
+            where.append("repo_id = ?")
+            values.append(repo_id)
+        return self._rows(JobRow, "jobs", " AND ".join(where) or "1", tuple(values), "opened_at, rowid")
+
+    def jobs_of_run(self, repo_id: str, task_id: str, run_id: str) -> list[JobRow]:
+        """The jobs of one run, oldest first: one for each time that it completed."""
+        return self._rows(
+            JobRow, "jobs", "repo_id = ? AND task_id = ? AND run_id = ?", (repo_id, task_id, run_id), "rowid"
+        )
+
+    def jobs_of_manifest(self, manifest_path: str) -> list[JobRow]:
+        return self._rows(JobRow, "jobs", "manifest_path = ?", (manifest_path,), "rowid")
+
+    def job(self, prefix: str) -> JobRow:
+        """The job whose id begins with `prefix`. Raises NotFound, Ambiguous."""
+        return self._one(JobRow, "jobs", prefix, "job")
+
+    def patterns(self, *, statuses: tuple[str, ...] = (), repo_id: str | None = None) -> list[PatternRow]:
+        """Patterns, oldest first."""
+        where: list[str] = []
+        values: list[str] = []
+        if statuses:
+            where.append(f"status IN ({', '.join('?' * len(statuses))})")
+            values.extend(statuses)
+        if repo_id:
+            where.append("repo_id = ?")
+            values.append(repo_id)
+        return self._rows(PatternRow, "patterns", " AND ".join(where) or "1", tuple(values), "staged_at, rowid")
+
+    def pattern(self, prefix: str) -> PatternRow:
+        """The pattern whose id begins with `prefix`. Raises NotFound, Ambiguous."""
+        return self._one(PatternRow, "patterns", prefix, "pattern")
+
+    def repositories(self) -> list[RepositoryRow]:
+        return self._rows(RepositoryRow, "repositories", "1", (), "rowid")
+
+    def work_trees(self) -> list[WorkTreeRow]:
+        """Every folder that is watched, in the order in which they were registered."""
+        return self._rows(WorkTreeRow, "work_trees", "1", (), "rowid")
+
+    def overlapping(self, repo_path: str, started_at: str, completed_at: str, but: str) -> list[JobRow]:
+        """Jobs of other runs in the same tree whose time overlaps `started_at`..`completed_at`."""
+        return self._rows(
+            JobRow,
+            "jobs",
+            "repo_path = ? AND id != ? AND status != 'superseded' "
+            "AND started_at < ? AND (completed_at IS NULL OR completed_at > ?)",
+            (repo_path, but, completed_at, started_at),
+            "rowid",
+        )
+
+    def faults(self) -> list[FaultRow]:
+        return self._rows(FaultRow, "faults", "1", (), "kind")
+
+    def daemon(self) -> DaemonRow | None:
+        """What the log knows of the daemon that started last."""
+        row = self._connection.execute("SELECT boot_id, pid, learning_enabled, since FROM daemon").fetchone()
+        return DaemonRow(row[0], row[1], bool(row[2]), row[3]) if row else None
+
+    def tombstone(self, repo_id: str, diff_sha256: str) -> str | None:
+        """The id of a rejected pattern that came from this very change of this repository."""
+        row = self._connection.execute(
+            "SELECT patterns.id FROM patterns JOIN jobs ON jobs.id = patterns.job_id "
+            "WHERE patterns.status = 'rejected' AND jobs.repo_id = ? AND jobs.diff_sha256 = ? LIMIT 1",
+            (repo_id, diff_sha256),
+        ).fetchone()
+        return str(row[0]) if row else None
+
+    def _one(self, kind: type[ROW], table: str, prefix: str, noun: str) -> ROW:
+        if len(prefix) < SHORTEST or not all(digit in "0123456789abcdef" for digit in prefix):
+            raise NotFound(f"{prefix!r} is no {noun} id: give its first {SHORTEST} hexadecimal digits or more")
+        found = self._rows(kind, table, "id >= ? AND id < ?", (prefix, prefix + "g"), "id")
+        if not found:
+            raise NotFound(f"there is no {noun} {prefix}. Next: learnd {'jobs' if noun == 'job' else 'review --all'}")
+        if len(found) > 1:
+            raise Ambiguous(f"{prefix} begins the ids of {len(found)} {noun}s: give more digits")
+        return found[0]
+
+    def _rows(self, kind: type[ROW], table: str, where: str, values: tuple[str, ...], order: str) -> list[ROW]:
+        columns = ", ".join(field.name for field in fields(kind))
+        query = f"SELECT {columns} FROM {table} WHERE {where} ORDER BY {order}"  # noqa: S608 - names from this file
+        return [kind(*row) for row in self._connection.execute(query, values).fetchall()]

@@ -1,0 +1,99 @@
+"""Opening the log together with its read models, and bringing the models up to date.
+
+The models live beside the events, with a cursor that names the last event folded in and the version of
+the fold. A writer repairs them before anything else; a reader that finds models of another version
+folds the log into memory rather than show what it cannot vouch for.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
+
+from events.log import EventLog
+from events.recorded import Recorded
+from learnd.views.projection import TABLES, VERSION, create_tables, project
+
+BATCH = 2000
+
+_CURSOR = (
+    "CREATE TABLE IF NOT EXISTS read_models "
+    "(one INTEGER PRIMARY KEY CHECK (one = 1), version INTEGER, position INTEGER) STRICT"
+)
+
+
+def open_for_writing(path: Path) -> EventLog:
+    """The log with current read models, for the one holder of its lock. Raises LogUnusable."""
+    log = EventLog.create_or_open(path, _project_and_advance)
+    bring_up_to_date(log)
+    return log
+
+
+def _project_and_advance(connection: sqlite3.Connection, recorded: Sequence[Recorded]) -> None:
+    project(connection, recorded)
+    if recorded:
+        connection.execute("UPDATE read_models SET position = ?", (recorded[-1].position,))
+
+
+def bring_up_to_date(log: EventLog) -> None:
+    """Fold into the read models what they lack; rebuild them when they are of another version."""
+    with log.writing() as connection:
+        connection.execute(_CURSOR)
+        create_tables(connection)
+        row = connection.execute("SELECT version, position FROM read_models").fetchone()
+    head, _ = log.head()
+    if row is None or row[0] != VERSION or row[1] > head:
+        rebuild(log)
+        return
+    _fold_after(log, row[1])
+
+
+def _fold_after(log: EventLog, position: int) -> None:
+    records = log.read_all(after=position)
+    while batch := list(islice(records, BATCH)):
+        with log.writing() as connection:
+            _project_and_advance(connection, batch)
+
+
+def rebuild(log: EventLog) -> int:
+    """Fold the whole log into tables aside and swap them in, in one transaction. Returns the events folded."""
+    with log.writing() as connection:
+        for table in TABLES:
+            connection.execute(f"DROP TABLE IF EXISTS new_{table}")
+        create_tables(connection, "new_")
+        position = count = 0
+        # This transaction keeps every appender out, so the log cannot grow behind the last page.
+        records = log.read_all()
+        while batch := list(islice(records, BATCH)):
+            project(connection, batch, "new_")
+            position, count = batch[-1].position, count + len(batch)
+        for table in TABLES:
+            connection.execute(f"DROP TABLE IF EXISTS {table}")
+            connection.execute(f"ALTER TABLE new_{table} RENAME TO {table}")
+        for (index,) in connection.execute(
+            "SELECT name FROM sqlite_master WHERE type = 'index' AND name LIKE 'new\\_%' ESCAPE '\\'"
+        ).fetchall():
+            connection.execute(f"DROP INDEX {index}")
+        create_tables(connection)
+        connection.execute(_CURSOR)
+        connection.execute("INSERT OR REPLACE INTO read_models VALUES (1, ?, ?)", (VERSION, position))
+    return count
+
+
+def read_connection(log: EventLog) -> sqlite3.Connection:
+    """A connection on which the read models are current: the log's own, or a fold in memory."""
+    connection = log.connection
+    try:
+        row = connection.execute("SELECT version, position FROM read_models").fetchone()
+    except sqlite3.OperationalError:
+        row = None
+    if row is not None and row[0] == VERSION and row[1] >= log.head()[0]:
+        return connection
+    memory = sqlite3.connect(":memory:", check_same_thread=False)
+    create_tables(memory)
+    records = log.read_all()
+    while batch := list(islice(records, BATCH)):
+        project(memory, batch)
+    return memory

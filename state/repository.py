@@ -1,0 +1,88 @@
+"""A repository that learnd watches. Its id is not its path: linked work trees share one, moves keep it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from events import catalog as e
+from state.commands import AddWorkTree, MoveRepository, RegisterRepository, RepositoryCommand
+from state.machine import UnexpectedEvent
+from state.refusal import Refused
+
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """`common_dir` is the folder that all work trees share; `device` and `inode` are its own."""
+
+    id: str
+    version: int = 0
+    path: str = ""
+    common_dir: str = ""
+    device: int = 0
+    inode: int = 0
+    root_commit: str | None = None
+    registered_at: str = ""
+    work_trees: tuple[str, ...] = ()
+
+    @property
+    def stream(self) -> str:
+        return f"repo-{self.id}"
+
+
+def evolve(repository: Repository, event: e.Event) -> Repository:
+    """`repository` after `event`. Raises UnexpectedEvent."""
+    match event:
+        case e.RepositoryRegistered() if repository.version == 0:
+            return replace(
+                repository,
+                version=1, path=event.path, common_dir=event.common_dir, device=event.device, inode=event.inode,
+                root_commit=event.root_commit, registered_at=event.registered_at,
+            )  # fmt: skip
+        case e.RepositoryMoved() if repository.version > 0:
+            return replace(
+                repository,
+                version=repository.version + 1, path=event.path, common_dir=event.common_dir,
+                device=event.device, inode=event.inode,
+            )  # fmt: skip
+        case e.WorkTreeAdded() if repository.version > 0:
+            return replace(repository, version=repository.version + 1, work_trees=(*repository.work_trees, event.path))
+    known = "registered" if repository.version else "unknown"
+    raise UnexpectedEvent(f"repository {repository.id[:8]}", known, event.type)
+
+
+def fold(repo_id: str, events: Iterable[e.Event]) -> Repository:
+    repository = Repository(repo_id)
+    for event in events:
+        repository = evolve(repository, event)
+    return repository
+
+
+def decide(command: RepositoryCommand, repository: Repository) -> tuple[e.Event, ...] | Refused:
+    """What `command` does to `repository`."""
+    match command:
+        case RegisterRepository():
+            if repository.version:
+                return Refused("already_registered", f"{repository.path} is registered already")
+            return (
+                e.RepositoryRegistered(
+                    repo_id=command.repo_id, path=command.path, common_dir=command.common_dir,
+                    device=command.device, inode=command.inode, root_commit=command.root_commit,
+                    registered_at=command.at,
+                ),
+            )  # fmt: skip
+        case AddWorkTree():
+            if command.path == repository.path or command.path in repository.work_trees:
+                return Refused("already_registered", f"{command.path} is registered already")
+            if not repository.version:
+                return Refused("unknown", f"{command.path} is not registered. Next: learnd init {command.path}")
+            return (e.WorkTreeAdded(repo_id=command.repo_id, path=command.path, added_at=command.at),)
+        case MoveRepository():
+            if not repository.version:
+                return Refused("unknown", f"{command.path} is not registered. Next: learnd init {command.path}")
+            return (
+                e.RepositoryMoved(
+                    repo_id=command.repo_id, path=command.path, common_dir=command.common_dir,
+                    device=command.device, inode=command.inode,
+                ),
+            )  # fmt: skip
