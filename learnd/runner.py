@@ -1,0 +1,224 @@
+"""A job's straight line: ask the state what is next, do it, tell the door what came of it, ask again.
+
+This is the one place that catches everything. A step that raises what it never said it could raise must
+not take the daemon down with it, nor be forgotten: it becomes an event of the job that it happened to.
+Bugs in `decide` and `evolve` are not caught: a wrong rule must crash, not be recorded as a job's failure.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+import structlog
+
+from events.catalog import FaultKind
+from events.values import Evidence
+from learnd.atomic import write_atomically
+from learnd.clock import iso, now, parse
+from learnd.steps.crystalize import crystalize
+from learnd.steps.enqueue import enqueue
+from learnd.steps.faults import Cancelled, MachineFault
+from learnd.steps.replay import replay
+from learnd.steps.scenario import scenario_failed, synthesize_scenario
+from learnd.steps.snapshot import take_snapshot
+from learnd.steps.stage import stage_pattern
+from learnd.workplace import Workplace
+from state import commands as c
+from state.decide import Command
+from state.effects import Effect, Rest, WaitUntil, lost_in_a_crash, next_effect
+from state.job import Job, JobStatus
+from state.machine import UnexpectedEvent
+from state.refusal import Refused
+
+ACTOR = "learnd:runner"
+
+Step = Callable[[Job, Workplace, threading.Event], Sequence[Command]]
+
+STEPS: Mapping[Effect, Step] = {
+    Effect.TAKE_SNAPSHOT: take_snapshot,
+    Effect.ENQUEUE: enqueue,
+    Effect.SYNTHESIZE_SCENARIO: synthesize_scenario,
+    Effect.REPLAY: replay,
+    Effect.CRYSTALIZE: crystalize,
+    Effect.STAGE_PATTERN: stage_pattern,
+}
+
+log = structlog.get_logger("learnd.runner")
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """The runner was told to stop; the job goes on next time from where the log says it is."""
+
+
+class Runner:
+    """Advances jobs. Safe to use from several threads, one job in one thread at a time."""
+
+    def __init__(self, place: Workplace, published: Callable[[str], None]) -> None:
+        self._place = place
+        self._published = published
+        self._cancels: dict[str, threading.Event] = {}
+        self._lock = threading.Lock()
+
+    def advance(self, job_id: str, draining: threading.Event) -> WaitUntil | Rest | Stopped:
+        """Do all that can be done for a job now. Returns what it waits for."""
+        while not draining.is_set():
+            job = self._place.door.job(job_id)
+            todo = next_effect(job, now(), self._faults())
+            if not isinstance(todo, Effect):
+                return todo
+            if not self._perform(todo, job, draining):
+                return WaitUntil(f"{todo.value} could not be recorded")
+        return Stopped()
+
+    def _perform(self, effect: Effect, job: Job, draining: threading.Event) -> bool:
+        """Do one effect and record what came of it. False when the log did not change by it."""
+        cancel = self._cancel_of(job.id)
+        before = job.version
+        try:
+            commands = STEPS[effect](job, self._place, cancel)
+        except Cancelled:
+            commands = self._interrupted(effect, job, "drain" if draining.is_set() else "cancelled")
+        except MachineFault as fault:
+            commands = self._faulted(effect, job, fault)
+        except UnexpectedEvent:
+            raise
+        except Exception as error:  # noqa: BLE001 - the effect boundary: see the module's docstring
+            log.exception("step failed", job=job.id[:8], effect=effect.value)
+            commands = self._broken(effect, job, error)
+        finally:
+            self._forget(job.id)
+        self._record(job, commands)
+        self._published(job.id)
+        return self._place.door.log.version(job.stream) != before
+
+    def _record(self, job: Job, commands: Sequence[Command]) -> None:
+        """Tell the door; what no longer fits (the job was dismissed meanwhile) is dropped, and said so."""
+        if not commands:
+            return
+        outcome = self._place.door.handle_together(commands, ACTOR)
+        if isinstance(outcome, Refused):
+            log.info("outdated result dropped", job=job.id[:8], code=outcome.code, reason=outcome.reason)
+
+    # --- stopping ---
+
+    def cancel(self, job_id: str) -> None:
+        """Interrupt what runs for this job, if anything does."""
+        with self._lock:
+            event = self._cancels.get(job_id)
+        if event is not None:
+            event.set()
+
+    def cancel_all(self) -> None:
+        """Interrupt everything that runs: the daemon drains."""
+        with self._lock:
+            for event in self._cancels.values():
+                event.set()
+
+    def _cancel_of(self, job_id: str) -> threading.Event:
+        with self._lock:
+            return self._cancels.setdefault(job_id, threading.Event())
+
+    def _forget(self, job_id: str) -> None:
+        with self._lock:
+            self._cancels.pop(job_id, None)
+
+    # --- what went wrong ---
+
+    def _interrupted(self, effect: Effect, job: Job, cause: str) -> list[Command]:
+        if effect is Effect.REPLAY:
+            return [c.InterruptReplay(job.id, "drain" if cause == "drain" else "cancelled")]
+        return []
+
+    def _faulted(self, effect: Effect, job: Job, fault: MachineFault) -> list[Command]:
+        log.warning("machine fault", kind=fault.kind, detail=fault.detail, job=job.id[:8])
+        raised = self._place.door.handle(c.RaiseFault(fault.kind, fault.detail), ACTOR)
+        if isinstance(raised, Refused):
+            log.debug("fault stands already", kind=fault.kind)
+        status = self._place.door.job(job.id).status
+        if status is JobStatus.REPLAYING:
+            return [c.InterruptReplay(job.id, "fault", fault.detail)]
+        if status is JobStatus.CRYSTALIZING:
+            return [self._call_failed(job, fault.kind, fault.detail, fault=True, after_s=fault.retry_after_s)]
+        return []
+
+    def _broken(self, effect: Effect, job: Job, error: Exception) -> list[Command]:
+        """An error that no step foresaw, as the failure of the step that it happened in."""
+        detail = _redacted(f"{type(error).__name__}: {error}")
+        settings = self._place.settings
+        match effect:
+            case Effect.TAKE_SNAPSHOT | Effect.ENQUEUE:
+                step = "capture" if effect is Effect.TAKE_SNAPSHOT else "enqueue"
+                return [
+                    c.RecordSnapshotFailure(
+                        job.id, step, "internal_error", detail, settings.snapshot_attempts, later(job, settings)
+                    )
+                ]
+            case Effect.SYNTHESIZE_SCENARIO:
+                return [scenario_failed(job, self._place, "internal_error", detail, {})]
+            case Effect.REPLAY:
+                return [self._inconclusive(job, detail)]
+            case Effect.CRYSTALIZE:
+                return [self._call_failed(job, "internal_error", detail)]
+            case Effect.STAGE_PATTERN:
+                # The draft is in the log's keeping; staging is tried again when the daemon looks next.
+                return []
+
+    def _inconclusive(self, job: Job, detail: str) -> Command:
+        evidence = Evidence(
+            verdict="inconclusive",
+            cause="internal_error",
+            detail=detail,
+            isolation=self._place.sandbox().isolation,
+        )
+        folder = self._place.work_dir / "evidence"
+        file = write_atomically(folder / f"{job.id}.json", evidence.model_dump_json(indent=2))
+        return c.RecordEvidence(job.id, evidence, file)
+
+    def _call_failed(
+        self, job: Job, cause: str, detail: str, *, fault: bool = False, after_s: float | None = None
+    ) -> Command:
+        settings = self._place.settings
+        retry_at = iso(parse(now()) + timedelta(seconds=after_s)) if after_s is not None else later(job, settings)
+        return c.RecordCrystalizationFailure(
+            job.id, cause, detail, settings.crystalize_attempts, retry_at, fault=fault
+        )
+
+    # --- starting again ---
+
+    def recover(self) -> None:
+        """Interrupt what other boots began and never ended. Called once, by the holder of the log's lock."""
+        place = self._place
+        for row in place.views().jobs(statuses=(JobStatus.REPLAYING, JobStatus.CRYSTALIZING)):
+            job = place.door.job(row.id)
+            if not lost_in_a_crash(job, place.boot_id):
+                continue
+            commands: list[Command] = []
+            if job.status is JobStatus.REPLAYING:
+                commands.append(c.InterruptReplay(job.id, "crash", f"boot {job.boot_id} ended without a word"))
+            else:
+                if job.reserved_usd > 0:
+                    # Nobody can say whether the provider charged for it.
+                    commands.append(c.SettleModelCall(job.id, place.settings.model, None, None))
+                commands.append(self._call_failed(job, "crash", f"boot {job.boot_id} ended without a word"))
+            self._record(job, commands)
+            self._published(job.id)
+
+    def _faults(self) -> frozenset[FaultKind]:
+        return frozenset(self._place.door.host().faults)
+
+
+def later(job: Job, settings: object) -> str:
+    """When to try again: the pause doubles with each attempt and ends at five minutes."""
+    first = getattr(settings, "snapshot_backoff_seconds", 2.0)
+    pause = min(300.0, first * 2**job.attempts)
+    return iso(parse(now()) + timedelta(seconds=pause))
+
+
+def _redacted(text: str) -> str:
+    from learnd.crystalizer.redact import redact  # noqa: PLC0415 - detect-secrets is slow to import
+
+    return redact(text).text[:2000]
