@@ -20,6 +20,8 @@ from learnd.manifest.jsontext import NotJson
 from learnd.manifest.runs import NotARun, Run, RunCommand, RunStatus, Shape, Unreadable
 from learnd.manifest.shapes import NoRun, recognise
 
+__all__ = ["LeadsNowhere", "NotARun", "Run", "RunCommand", "Unreadable", "canonical_path", "read_run"]
+
 MAX_BYTES = 10 * 1024 * 1024
 """A manifest over this size is refused unread."""
 

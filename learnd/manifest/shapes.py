@@ -52,7 +52,7 @@ def recognise(data: Fields) -> Shape | NoRun:
         return "agents-sdk"
     if runner is None and version is None:
         return _without_runner(data)
-    if runner not in {None, "codex-cli"}:
+    if runner is not None and runner != "codex-cli":
         return NoRun("unknown", f"runner {ascii(runner)[:80]} is no producer that learnd knows")
     if version is not None and (version != 1 or isinstance(version, bool)):
         return NoRun("unknown", f"version {ascii(version)[:80]} of codex-cli; learnd knows version 1")

@@ -94,7 +94,7 @@ def _with_block(data: bytes, block: LearningBlock) -> bytes | None:
     """The manifest's bytes with `block` in them, None when they say it already."""
     manifest = Fields.of(jsontext.parse(data))
     status = manifest.value("status")
-    if status in {"queued", "in_progress"}:
+    if status == "queued" or status == "in_progress":  # noqa: PLR1714 - it may be of any type, hashable or not
         raise ManifestChanged(f"the run is {status} (again): its producer owns the manifest until it is over")
     old = manifest.value("learning")
     wanted = _sections(block, old)
