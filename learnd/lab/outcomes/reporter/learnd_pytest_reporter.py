@@ -1,0 +1,91 @@
+"""The pytest side: a plugin that names every test, its outcome and the kind of its failure.
+
+It is loaded through PYTEST_ADDOPTS, set in the process that imports pytest and taken back when pytest has read it. With
+xdist the workers mark what failed how, and the controller, which hears of every test, writes.
+"""
+
+import os
+
+import pytest
+from learnd_reporter import MESSAGE_MAX, claim, failure
+
+OPTION = "-p learnd_pytest_reporter"
+
+
+def announce(_config_module):
+    """Called when pytest is imported. The option is set in this process alone, where the plugin can be found."""
+    if os.environ.get("LEARND_REPORT_DIR"):
+        os.environ["PYTEST_ADDOPTS"] = (OPTION + " " + os.environ.get("PYTEST_ADDOPTS", "")).strip()
+
+
+def _withdraw():
+    options = os.environ.get("PYTEST_ADDOPTS")
+    if options is not None and options.startswith(OPTION):
+        rest = options[len(OPTION) :].strip()
+        if rest:
+            os.environ["PYTEST_ADDOPTS"] = rest
+        else:
+            del os.environ["PYTEST_ADDOPTS"]
+
+
+_marking = []
+
+
+def pytest_configure(config):
+    _withdraw()
+    if not _marking:
+        _marking.append(True)
+        config.pluginmanager.register(Marker(), "learnd-marker")
+    if not hasattr(config, "workerinput"):
+        report = claim("pytest", pytest.__version__)
+        if report is not None:
+            config.pluginmanager.register(Reporter(report), "learnd-reporter")
+
+
+class Marker:
+    """Puts kind, symbol and message on failing reports, where the exception itself is at hand."""
+
+    @pytest.hookimpl(hookwrapper=True)
+    def pytest_runtest_makereport(self, item, call):
+        outcome = yield
+        if call.excinfo is not None:
+            report = outcome.get_result()
+            if report.failed:
+                report.learnd = failure(call.excinfo.value, "call" if report.when == "call" else "setup")
+
+    @pytest.hookimpl(hookwrapper=True)
+    def pytest_make_collect_report(self, collector):
+        outcome = yield
+        report = outcome.get_result()
+        call = getattr(report, "call", None)
+        if report.failed and call is not None and call.excinfo is not None:
+            report.learnd = failure(call.excinfo.value, "collection")
+
+
+class Reporter:
+    """Writes one line for each phase of each test, and the end."""
+
+    def __init__(self, report):
+        self.report = report
+
+    def pytest_runtest_logreport(self, report):
+        self._write(report, report.when, hasattr(report, "wasxfail"))
+
+    def pytest_collectreport(self, report):
+        if report.failed:
+            self._write(report, "collection", False)
+
+    def _write(self, report, phase, xfail):
+        entry = {"t": "test", "id": report.nodeid, "phase": phase, "outcome": report.outcome, "xfail": xfail}
+        if report.failed:
+            plain = {"kind": "assertion" if phase == "call" else "setup", "symbol": None, "message": ""}
+            if phase == "collection":
+                plain["kind"] = "collection"
+            entry.update(getattr(report, "learnd", None) or plain)
+            if not entry["message"]:  # a failure no exception tells of: a strict xfail, a crashed worker
+                entry["message"] = str(report.longrepr)[:MESSAGE_MAX]
+        self.report.write(entry)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session, exitstatus):
+        self.report.write({"t": "end", "exit": int(exitstatus), "collected": session.testscollected})
