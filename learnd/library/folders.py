@@ -106,11 +106,14 @@ class Folder:
             return None
         except OSError as error:
             return NotText("it is a link" if error.errno == errno.ELOOP else f"it cannot be opened ({error.strerror})")
-        with os.fdopen(handle, "rb") as file:
-            found = os.fstat(file.fileno())
-            if not stat.S_ISREG(found.st_mode):
-                return NotText("it is a folder" if stat.S_ISDIR(found.st_mode) else "it is not a regular file")
-            content = file.read(MAX_FILE + 1)
+        try:
+            kind = os.fstat(handle).st_mode
+            if not stat.S_ISREG(kind):
+                return NotText("it is a folder" if stat.S_ISDIR(kind) else "it is not a regular file")
+            with os.fdopen(handle, "rb", closefd=False) as file:
+                content = file.read(MAX_FILE + 1)
+        finally:
+            os.close(handle)
         return content if len(content) <= MAX_FILE else NotText(f"it is larger than {MAX_FILE:,} bytes")
 
     def create(self, name: str, content: bytes) -> bool:

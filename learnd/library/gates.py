@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from events.values import Value
@@ -55,7 +56,7 @@ def run_gates(text: str, grounding: Grounding) -> GateReport:
         pattern = parse(text)
     except PatternUnreadable as error:
         return GateReport(passed=(), failed=("format", str(error)))
-    findings = (
+    findings: tuple[tuple[str, Callable[[], str | None]], ...] = (
         ("format", lambda: _thin_section(pattern)),
         ("size", lambda: _too_large(text, pattern)),
         ("hidden", lambda: hidden(text)),

@@ -17,15 +17,18 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Container
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import yaml
 from frontmatter.default_handlers import YAMLHandler
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 
 from events.values import Evidence, Isolation, Value, Verdict
-from learnd.library.sections import Sections, SectionsUnreadable, encodable, join, one_line, split
+from learnd.library.sections import HEADINGS, Sections, SectionsUnreadable, encodable, join, one_line, split
 from state.pattern import PatternStatus
+
+if TYPE_CHECKING:
+    from learnd.crystalizer.draft import Draft
 
 SLUG_LENGTH = 60
 _ID = re.compile(r"[0-9a-f]{16,64}")
@@ -128,6 +131,11 @@ _OneLineDumper.add_representer(
     ),
 )
 _YAML = _PlainYaml()
+
+
+def sections_of(draft: Draft) -> Sections:
+    """What a draft says, as the sections of a pattern."""
+    return Sections(**{name: getattr(draft, name) for name in HEADINGS})
 
 
 def render(sections: Sections, front: FrontMatter) -> str:
