@@ -1,0 +1,187 @@
+"""git trees in a repository of learnd's own: read, compared, changed, written out.
+
+- A diff and its application are exact inverses: whitespace, renames and algorithm are pinned, binary files whole.
+- Trees are changed in a private index that is gone afterwards.
+- What is written out is what the tree says: content, executable bits, links. git refuses to leave it.
+
+Paths inside trees are text with odd bytes as surrogates (`os.fsdecode`), as everywhere in Python.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from learnd.harvest.capture import FILE, Entry
+from learnd.harvest.faults import GitFailed, PatchDoesNotApply, SnapshotError, disk_faults
+from learnd.harvest.plumbing import OwnRepository, checked
+
+_DIFF = (
+    "diff-tree", "-r", "--no-renames", "--no-ext-diff", "--no-textconv", "--no-color",
+    "--diff-algorithm=myers", "--indent-heuristic", "--ignore-submodules=none",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class TreeEntry:
+    """A file of a tree. `mode` is one of FILE, EXECUTABLE, LINK, GITLINK; `size` in bytes, 0 for a gitlink."""
+
+    path: str
+    mode: str
+    object_id: str
+    size: int
+
+
+@dataclass(frozen=True)
+class Numstat:
+    """Lines a diff adds to and deletes from one path; a binary file counts none."""
+
+    path: bytes
+    insertions: int
+    deletions: int
+
+
+class Trees:
+    """The trees of `own`. Temporary indexes are made in `home`."""
+
+    def __init__(self, own: OwnRepository, home: Path) -> None:
+        self._own = own
+        self.home = home
+
+    @property
+    def empty_tree(self) -> str:
+        """The tree without files, in this repository's object format."""
+        return self._own.run("mktree").decode().strip()
+
+    def has(self, object_id: str) -> bool:
+        """Is the object in learnd's own store?"""
+        return bool(self._own.present([object_id]))
+
+    def intact(self, tree: str) -> str | None:
+        """Read and hash anew every object of `tree`: None when all hold, else what git found wrong."""
+        status, _, stderr = self._own.attempt("rev-list", "--objects", "--verify-objects", "--quiet", checked(tree))
+        return None if status == 0 else stderr.strip()[-500:] or f"rev-list ended with {status}"
+
+    def diff(self, base_tree: str, tree: str) -> bytes:
+        """The change as a binary-safe patch with whole object ids. Renames are a deletion and an addition."""
+        return self._own.run(*_DIFF, "-p", "--binary", "--full-index", checked(base_tree), checked(tree))
+
+    def numstat(self, base_tree: str, tree: str) -> tuple[Numstat, ...]:
+        """Added and deleted lines by path, in the order of the diff."""
+        output = self._own.run(*_DIFF, "--numstat", "-z", checked(base_tree), checked(tree))
+        lines = (line.split(b"\t", 2) for line in output.split(b"\0")[:-1])
+        return tuple(
+            Numstat(path, 0 if added == b"-" else int(added), 0 if gone == b"-" else int(gone))
+            for added, gone, path in lines
+        )
+
+    def name_status(self, base_tree: str, tree: str) -> bytes:
+        """One line a changed path, as `git status` people read: its letter, a tab, the quoted path."""
+        return self._own.run(*_DIFF, "--name-status", checked(base_tree), checked(tree))
+
+    def apply(self, base_tree: str, patch: bytes, *, reverse: bool = False) -> str:
+        """The tree that `patch` makes of `base_tree`, whitespace kept to the letter. Raises PatchDoesNotApply."""
+        if not patch.strip():
+            return base_tree
+        way = ("--reverse",) if reverse else ()
+        with self._index() as index:
+            self._own.run("read-tree", checked(base_tree), index=index)
+            status, _, stderr = self._own.attempt(
+                "apply", "--cached", "--binary", "--whitespace=nowarn", *way, "-", stdin=patch, index=index
+            )
+            if status != 0:
+                raise PatchDoesNotApply(stderr.strip()[-2000:])
+            return self._own.run("write-tree", index=index).decode().strip()
+
+    def tree_with(self, tree: str, changes: Mapping[str, bytes | TreeEntry | None]) -> str:
+        """`tree` with paths replaced: by an entry of another tree, new content (the mode stays), or None to remove."""
+        present = self._entries(tree)
+        wanted: dict[bytes, Entry | None] = {}
+        for name, change in changes.items():
+            path = os.fsencode(name)
+            if isinstance(change, TreeEntry):
+                wanted[path] = (change.mode, checked(change.object_id))
+            elif change is None:
+                wanted[path] = None
+            else:
+                blob = self._own.run("hash-object", "-w", "--stdin", stdin=change).decode().strip()
+                wanted[path] = (present[path].mode if path in present else FILE, blob)
+        return self._changed(tree, wanted)
+
+    def _changed(self, tree: str, changes: Mapping[bytes, Entry | None]) -> str:
+        absent = "0" * len(tree)
+        # Removals first: a file may stand where a folder was.
+        ordered = sorted(changes.items(), key=lambda item: item[1] is not None)
+        listing = b"".join(
+            b"%s %s\t%s\0" % (*(part.encode() for part in entry or ("0", absent)), path) for path, entry in ordered
+        )
+        with self._index() as index:
+            self._own.run("read-tree", checked(tree), index=index)
+            self._own.run("update-index", "--replace", "-z", "--index-info", stdin=listing, index=index)
+            return self._own.run("write-tree", index=index).decode().strip()
+
+    def list_files(self, tree: str) -> tuple[TreeEntry, ...]:
+        """Every file of a tree, in git's order."""
+        return tuple(self._entries(tree).values())
+
+    def _entries(self, tree: str) -> dict[bytes, TreeEntry]:
+        # Borrowing: a base is listed before what is missing of it is copied. Sizes of objects never fetched are "-".
+        output = self._own.run("ls-tree", "-r", "-z", "--full-tree", checked(tree), borrow=True)
+        rows = [line.partition(b"\t") for line in output.split(b"\0")[:-1]]
+        facts = [head.decode().split(" ") for head, _, _ in rows]
+        sizes = self._sizes(object_id for _, kind, object_id in facts if kind == "blob")
+        return {
+            path: TreeEntry(os.fsdecode(path), mode, object_id, sizes.get(object_id, 0))
+            for (_, _, path), (mode, _, object_id) in zip(rows, facts, strict=True)
+        }
+
+    def _sizes(self, object_ids: Iterator[str]) -> dict[str, int]:
+        listing = "".join(f"{object_id}\n" for object_id in sorted(set(object_ids))).encode()
+        if not listing:
+            return {}
+        output = self._own.run(
+            "cat-file", "--batch-check=%(objectname) %(objectsize)", stdin=listing, borrow=True
+        ).decode()
+        return {name: int(size) for name, size in map(str.split, output.splitlines()) if size != "missing"}
+
+    def read_file(self, tree: str, path: str) -> bytes | None:
+        """The content of a file (of a link: where it points); None when there is none at `path`."""
+        output = self._own.run("--literal-pathspecs", "ls-tree", "-z", "--full-tree", checked(tree), "--", path)
+        facts, _, found = output.rstrip(b"\0").partition(b"\t")
+        if found != os.fsencode(path):
+            return None
+        _, kind, object_id = facts.decode().split(" ")
+        return self._own.run("cat-file", "blob", object_id) if kind == "blob" else None
+
+    def restore(self, tree: str, dest: Path) -> None:
+        """Write the tree's files into `dest`, a folder that is missing or empty: content, executable bits, links.
+
+        There is no `.git` in it; a nested repository is an empty folder; nothing is written outside. Raises
+        SnapshotError when `dest` holds anything, GitFailed when objects are gone, DiskFull.
+        """
+        with disk_faults():
+            dest.mkdir(parents=True, exist_ok=True)
+            if next(os.scandir(dest), None) is not None:
+                raise SnapshotError("not_fresh", f"{dest} is not empty; a tree is restored into a fresh folder only")
+        with self._index() as index:
+            self._own.run("read-tree", checked(tree), index=index)
+            # checkout-index may answer 0 although a file could not be made, but never without a word on it.
+            status, _, stderr = self._own.attempt("checkout-index", "-a", index=index, work_tree=dest.resolve())
+            if status != 0 or stderr.strip():
+                raise GitFailed("checkout-index", status, stderr)
+
+    def archive(self, tree: str, out: BinaryIO) -> None:
+        """Write the tree as an uncompressed tar to `out`. The same tree gives the same bytes."""
+        # Of a bare tree `git archive` stamps the current time: a commit that follows from the tree stands in.
+        carrier = self._own.run("commit-tree", checked(tree), stdin=b"learnd\n").decode().strip()
+        self._own.run("archive", "--format=tar", carrier, out=out)
+
+    @contextmanager
+    def _index(self) -> Iterator[Path]:
+        with disk_faults(), tempfile.TemporaryDirectory(dir=self.home, prefix="index-") as place:
+            yield Path(place) / "index"
