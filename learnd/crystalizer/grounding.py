@@ -1,0 +1,250 @@
+"""Does a text name anything that the evidence did not exercise?
+
+What may be named is a fixed corpus: the quotable hunks of the change with their context, the hunks of the test
+files that a replay ran, the scenario's commands and the ids of its tests. Every path, every `file:line`, and
+every name that can only be code (in backticks, dotted, called, snake_case, CamelCase) must stand there; a
+programming language's own words are nobody's claim.
+
+Invariants:
+
+- An ungrounded claim is never repaired here; it is returned, and the caller drops or quarantines.
+- Prose is read strictly where it looks like code and not at all where it does not, so that a sound text passes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from events.values import Evidence, Scenario
+from learnd.crystalizer.change import Change, commands, exercised_change, named_tests
+from learnd.crystalizer.vocabulary import FOLDERS, LANGUAGE, PROPER
+
+
+@dataclass(frozen=True)
+class Claim:
+    """Something that `text` names and the evidence does not know. `why` is a clause for a person."""
+
+    kind: Literal["path", "lines", "symbol"]
+    text: str
+    why: str
+
+
+_EXTENSIONS: Final = (
+    "py|pyi|pyx|js|jsx|mjs|cjs|ts|tsx|mts|cts|vue|svelte|go|rs|rb|java|kt|kts|scala|c|h|cc|cpp|cxx|hpp|hh|cs|fs|swift|php|"
+    "pl|pm|lua|sh|bash|zsh|fish|ps1|sql|r|jl|ex|exs|erl|hs|ml|clj|dart|zig|nim|toml|yaml|yml|json|jsonl|ndjson|json5|ini|cfg|"
+    "conf|env|lock|txt|md|rst|adoc|csv|tsv|xml|html|htm|css|scss|sass|less|proto|graphql|tf|ipynb|patch|diff|log|db|sqlite|"
+    "gradle|mk|cmake|mod|sum|service|plist|properties|tmpl|j2|png|jpg|svg|gif|pdf|zip|gz|tar|whl|so|dll|exe|bin"
+)
+_FILES: Final = "Makefile|Dockerfile|Jenkinsfile|Procfile|Gemfile|Rakefile|Vagrantfile|CMakeLists|justfile"
+_PART: Final = r"[\w@+~.-]+"
+_PATH = re.compile(
+    rf"(?<![\w./@:+~\\-])(?P<path>(?:~?/|\.{{1,2}}/)?(?:{_PART}/)*"
+    rf"(?:[\w@+~-][\w@+~.-]*\.(?:{_EXTENSIONS})|{_FILES}|\.[a-z][\w.-]*(?:rc|ignore|env|lock|config))(?![\w/]))"
+    r"(?::(?P<first>\d+)(?:[-–](?P<last>\d+))?(?::\d+)?)?"
+)
+_SLASHED = re.compile(
+    rf"(?<![\w./@:+~\\-])(?P<path>(?:~?/|\.{{1,2}}/)?{_PART}(?:/{_PART})+/?|(?:~?/|\.{{1,2}}/){_PART}/?)"
+)
+_CALL = re.compile(r"(?<![\w.])(?P<name>[A-Za-z_$][\w$]*(?:(?:\.|::|->)[A-Za-z_$][\w$]*)*)\(")
+_DOTTED = re.compile(r"(?<![\w./@-])(?P<name>[A-Za-z_]\w+(?:(?:\.|::|->)[A-Za-z_]\w+)+)(?![\w/@-])")
+_SNAKE = re.compile(r"(?<![\w./$-])(?P<name>_*[A-Za-z][A-Za-z0-9]*(?:_+[A-Za-z0-9]+)+_*)(?![\w/])")
+_CAMEL = re.compile(r"(?<![\w./$-])(?P<name>(?:[a-z]+|[A-Z][a-z0-9]+)(?:[A-Z][a-z0-9]+)+)(?![\w/])")
+_WORD = re.compile(r"[A-Za-z_$][\w$]*")
+_LINES = re.compile(r"(?<![\w.])lines? (?P<first>\d+)(?:\s?[-–]\s?(?P<last>\d+)| to (?P<end>\d+))?")
+_STRING = re.compile(r"\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'")
+
+_PROPER_DOTTED = re.compile(r"(?i)^(?:node|vue|next|nuxt|react|express|three|d3|asp|socket)\.(?:js|net|io)$|^\.?net$")
+_SPAN = re.compile(r"(?P<ticks>`+)(?!`)(?P<code>.+?)(?<!`)(?P=ticks)(?!`)", re.DOTALL)
+_FENCE = re.compile(r"^(?P<indent> {0,3}(?:> ?)*)(?P<mark>`{3,}|~{3,})(?P<info>.*)$")
+
+
+@dataclass(frozen=True)
+class Grounding:
+    """What the evidence exercised, as a corpus to hold a text against.
+
+    `paths` are the files that may be named, `lines` the exercised ranges of the quotable ones, `symbols` every
+    word of the corpus, `corpus` its text.
+    """
+
+    paths: frozenset[str]
+    symbols: frozenset[str]
+    lines: Mapping[str, tuple[tuple[int, int], ...]]
+    corpus: str
+
+    @classmethod
+    def of(cls, evidence: Evidence, diff: bytes, scenario: Scenario) -> Grounding:
+        """Raises DiffUnreadable (of `change`)."""
+        return cls.of_change(exercised_change(diff, evidence, scenario), evidence, scenario)
+
+    @classmethod
+    def of_change(cls, change: Change, evidence: Evidence, scenario: Scenario) -> Grounding:
+        quotes = (*change.quotes, *change.tests)
+        code = [line[1:] for quote in quotes for line in quote.lines]
+        said = [*commands(scenario), *named_tests(evidence)]
+        paths = {quote.path for quote in quotes} | {path for text in said for path in _paths_in(text)}
+        lines: dict[str, tuple[tuple[int, int], ...]] = {}
+        for quote in quotes:
+            lines[quote.path] = (*lines.get(quote.path, ()), (quote.first, quote.last))
+        corpus = "\n".join([*code, *said, *sorted(paths)])
+        return cls(frozenset(paths), frozenset(_WORD.findall(corpus)), lines, corpus)
+
+    def ungrounded(self, text: str) -> list[Claim]:
+        """Every claim of a Markdown `text` that the evidence does not carry, in order, each once."""
+        found: list[Claim] = []
+        for fenced, part in _parts(text):
+            found.extend(self._in_code_block(part) if fenced else self._in_prose(part))
+        return list(dict.fromkeys(found))
+
+    # --- parts of a text ---
+
+    def _in_prose(self, text: str) -> Iterator[Claim]:
+        for match in _SPAN.finditer(text):
+            yield from self._in_span(match["code"].strip())
+        # What spans said is judged; a blank keeps words apart.
+        prose = _SPAN.sub(" ", text)
+        prose = re.sub(r"https?://\S+", " ", prose)
+        prose = yield from self._take_paths(prose, certain=False)
+        yield from self._line_ranges(prose, text)
+        for shape in (_CALL, _DOTTED, _SNAKE, _CAMEL):
+            for match in shape.finditer(prose):
+                yield from self._symbol(match["name"])
+
+    def _in_span(self, code: str) -> Iterator[Claim]:
+        """Inline code: said word for word somewhere, or each of its words is known."""
+        if self._stands(code):
+            return
+        rest = yield from self._take_paths(code, certain=True)
+        rest = _STRING.sub(lambda match: " " if self._stands(match[0][1:-1]) else f" {match[0][1:-1]} ", rest)
+        for word in _WORD.findall(rest):
+            yield from self._symbol(word)
+
+    def _in_code_block(self, block: str) -> Iterator[Claim]:
+        """Quoted code: a line of the change as it is, or one whose code words are all known. Comments are prose."""
+        for raw in block.splitlines():
+            line = raw.strip()
+            if not line or self._stands(line) or self._stands(re.sub(r"^[+-]\s*", "", line)):
+                continue
+            rest = yield from self._take_paths(line, certain=False)
+            rest = re.sub(r"(?:#|//|--).*$", " ", _STRING.sub(" ", rest))
+            for shape in (_CALL, _DOTTED, _SNAKE, _CAMEL):
+                for match in shape.finditer(rest):
+                    yield from self._symbol(match["name"])
+
+    # --- claims ---
+
+    def _take_paths(self, text: str, *, certain: bool) -> Generator[Claim, None, str]:
+        """Judge the paths in `text`; returns (as a generator does) the text without them."""
+        claims: list[Claim] = []
+
+        def judge(match: re.Match[str]) -> str:
+            path = match["path"].rstrip(".")
+            if _PROPER_DOTTED.match(path):
+                return " "
+            if not match.re.groupindex.get("first") and not certain and not _is_surely_path(path):
+                return match[0]
+            claims.extend(self._path(path, match.groupdict()))
+            return " "
+
+        rest = _SLASHED.sub(judge, _PATH.sub(judge, text))
+        yield from claims
+        return rest
+
+    def _path(self, named: str, groups: Mapping[str, str | None]) -> Iterator[Claim]:
+        known = self._known_path(named)
+        if known is None:
+            if not self._stands(named):
+                yield Claim("path", named, "no exercised hunk, test or command of the run is there")
+            return
+        if groups.get("first") and known in self.lines:
+            yield from self._range(known, int(groups["first"] or 0), int(groups.get("last") or groups["first"] or 0))
+
+    def _range(self, path: str, first: int, last: int) -> Iterator[Claim]:
+        if not any(start <= first and last <= end for start, end in self.lines[path]):
+            yield Claim("lines", f"{path}:{first}-{last}", "these lines are not in an exercised hunk")
+
+    def _line_ranges(self, prose: str, text: str) -> Iterator[Claim]:
+        """`lines 10–20` in prose: of a file that the same paragraph names, else of any."""
+        named = [path for path in self.lines if path in text]
+        for match in _LINES.finditer(prose):
+            first = int(match["first"])
+            last = int(match["last"] or match["end"] or first)
+            ranges = [span for path in named or self.lines for span in self.lines[path]]
+            if not any(start <= first and last <= end for start, end in ranges):
+                yield Claim("lines", match[0], "these lines are not in an exercised hunk")
+
+    def _known_path(self, named: str) -> str | None:
+        """The corpus' path that `named` means: itself, or what it ends with, whole parts only."""
+        bare = re.sub(r"^(?:\./)+", "", named).rstrip("/")
+        if bare in self.paths:
+            return bare
+        return next((path for path in sorted(self.paths) if path.endswith(f"/{bare}")), None)
+
+    def _symbol(self, name: str) -> Iterator[Claim]:
+        words = re.split(r"\.|::|->", name)
+        unknown = [word for word in words if not self._is_known(word)]
+        if unknown and name not in PROPER and not _PROPER_DOTTED.match(name) and not self._stands(name):
+            yield Claim("symbol", name, "it does not stand in the exercised change")
+
+    def _is_known(self, word: str) -> bool:
+        return not word or word in self.symbols or word in LANGUAGE or word in PROPER
+
+    def _stands(self, text: str) -> bool:
+        """Whether `text` occurs in the corpus, bounded by what is no part of a word."""
+        if not text or text not in self.corpus:
+            return not text
+        before = r"(?<![\w$])" if re.match(r"[\w$]", text) else ""
+        after = r"(?![\w$])" if re.search(r"[\w$]$", text) else ""
+        return re.search(f"{before}{re.escape(text)}{after}", self.corpus) is not None
+
+
+def _is_surely_path(path: str) -> bool:
+    """In prose `and/or` is no path: a slash alone does not make one, a known folder or a rooted start does."""
+    parts = [part for part in path.split("/") if part]
+    if path.startswith(("./", "../", "~/")) or (path.startswith("/") and len(parts) > 1):
+        return True
+    return len(parts) > 1 and (parts[0] in FOLDERS or path.endswith("/") or any("_" in part for part in parts))
+
+
+def _paths_in(text: str) -> Iterator[str]:
+    """The paths that a command or a test id names, and a test id's file."""
+    for match in (*_PATH.finditer(text), *_SLASHED.finditer(text)):
+        yield re.sub(r"^(?:\./)+", "", match["path"]).rstrip("/.")
+
+
+def _parts(text: str) -> Iterator[tuple[bool, str]]:
+    """`text` as (inside a fence?, paragraph or block), fence lines left out but for their info string."""
+    block: list[str] = []
+    mark = ""
+    for line in text.splitlines():
+        match = _FENCE.match(line)
+        if mark:
+            if match and match["mark"].startswith(mark) and not match["info"].strip():
+                yield True, "\n".join(block)
+                block, mark = [], ""
+            else:
+                block.append(line)
+        elif match:
+            yield False, "\n".join(block)
+            yield False, match["info"]
+            block, mark = [], match["mark"]
+        elif not line.strip():
+            yield False, "\n".join(block)
+            block = []
+        else:
+            block.append(line)
+    yield bool(mark), "\n".join(block)
+
+
+def grounded_only(grounding: Grounding, parts: Iterable[str]) -> tuple[list[str], int]:
+    """The parts (sentences, lines) that name nothing ungrounded, and how many were left out."""
+    kept: list[str] = []
+    dropped = 0
+    for part in parts:
+        if grounding.ungrounded(part):
+            dropped += 1
+        else:
+            kept.append(part)
+    return kept, dropped
