@@ -25,7 +25,8 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from events.values import Overlay, Scenario, ScenarioCommand
-from learnd.lab.interpreters import interpreter_roots
+from learnd.lab.binds import RunRefused, admissible
+from learnd.lab.interpreters import interpreter_env, interpreter_roots
 
 FOLDERS = (".venv", "venv", "env", ".env", "virtualenv", "node_modules", "vendor", "__pypackages__")
 """Ignored folders that hold an environment. `target` and the like are left out: their tools must write there."""
@@ -37,19 +38,15 @@ OVERLAY_BYTES_MAX = 256 << 20
 SCANNED_FOLDERS_MAX = 4000
 
 _GENERATED = re.compile(r"(\.so|\.pyd|\.abi3\.so)$|^_?_?(version|version_info|_version)(__)?\.py$|_pb2(_grpc)?\.pyi?$")
-_NO_CODE = ("/", "/root", "/home", "/var", "/tmp", "/opt", "/mnt", "/srv")  # noqa: S108 - named to be refused
-"""Refused themselves; folders in them may hold code."""
-_NEVER = ("/etc", "/run", "/proc", "/sys", "/dev", "/boot")
-_PRIVATE = frozenset({".ssh", ".gnupg", ".aws", ".config", ".kube", ".docker", ".mozilla", ".password-store"})
 _MAPPING = re.compile(r"^MAPPING[^=\n]*= (\{.*\})$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
 class Environment:
-    """What a replay gets around its tree.
+    """What a replay gets around its tree, all of it read-only, as (host, inside).
 
-    `binds` are (host, inside) outside the tree, `overlays` (host, inside) over it, all read-only. `declared` are the
-    generated files among them. `missing` names an executable that is nowhere: nothing can be replayed then.
+    `binds` are folders, in the tree and outside; `overlays` are generated files over the tree, which `declared` gives
+    with their digests. `missing` names an executable that is nowhere: nothing can be replayed then.
     """
 
     binds: tuple[tuple[Path, Path], ...]
@@ -65,8 +62,9 @@ class _Found:
     """What discovery gathers on its way."""
 
     venvs: list[Path] = field(default_factory=list)
-    binds: dict[Path, Path] = field(default_factory=dict)
+    binds: dict[Path, Path] = field(default_factory=dict)  # inside -> host
     path: list[str] = field(default_factory=list)
+    env: dict[str, str] = field(default_factory=dict)
     named: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
 
@@ -91,15 +89,13 @@ def discover(
         _bind_venv(venv, folders.get(venv, venv), repo, found)
     for path in extra_binds:
         if path.exists():
-            found.binds.setdefault(path.resolve(), path)
+            found.binds[path] = path
     generated = tuple(_copy_generated(repo, tree_files, copies))
-    outside = {host: inside for host, inside in found.binds.items() if not _within(inside, repo)}
+    binds = dict(folders)
+    binds |= {inside: host for inside, host in found.binds.items() if not _within(inside, repo)}
     return Environment(
-        binds=tuple(outside.items()),
-        overlays=(
-            *((target, folder) for folder, target in folders.items()),
-            *((host, repo / overlay.path) for host, overlay in generated),
-        ),
+        binds=tuple((host, inside) for inside, host in binds.items()),
+        overlays=tuple((host, repo / overlay.path) for host, overlay in generated),
         declared=tuple(overlay for _, overlay in generated),
         env=_variables(found),
         description="; ".join(dict.fromkeys(found.named)) or "system",
@@ -235,7 +231,8 @@ def _note_venv(executable: Path, repo: Path, folders: Mapping[Path, Path], found
 
 def _bind_executable(executable: Path, found: _Found) -> None:
     for root in interpreter_roots(executable):
-        found.binds.setdefault(root, root)
+        found.binds[root] = root
+    found.env |= interpreter_env(executable)
     if str(executable.parent) not in found.path:
         found.path.append(str(executable.parent))
 
@@ -243,14 +240,13 @@ def _bind_executable(executable: Path, found: _Found) -> None:
 def _bind_venv(venv: Path, real: Path, repo: Path, found: _Found) -> None:
     """Bind a virtual environment, the interpreter behind it, and the folders of code that it refers to."""
     found.named.append(f"environment {venv}")
-    found.binds.setdefault(real, venv)
+    found.binds[venv] = real
     for name in ("python", "python3"):
         if (real / "bin" / name).exists():
-            for root in interpreter_roots(real / "bin" / name):
-                found.binds.setdefault(root, root)
+            found.binds |= {root: root for root in interpreter_roots(real / "bin" / name)}
     for folder in code_folders(real):
         if not _within(folder, repo) and not _within(folder, real) and _may_bind(folder, repo):
-            found.binds.setdefault(folder, folder)
+            found.binds[folder] = folder
     found.path.insert(0, str(venv / "bin"))
 
 
@@ -288,11 +284,12 @@ def _text(path: Path) -> str:
 
 
 def _may_bind(path: Path, repo: Path) -> bool:
-    """Whether a folder that the repository's owner named may be shown to a replay: code, never a home or secrets."""
-    real = path.resolve()
-    if real in repo.parents or real.parent == Path("/home") or _PRIVATE.intersection(real.parts):
+    """Whether a folder that the repository's owner named may be shown to a replay, and hides nothing of the tree."""
+    try:
+        real = admissible(path)
+    except RunRefused:
         return False
-    return str(real) not in _NO_CODE and not any(real.is_relative_to(folder) for folder in _NEVER)
+    return real not in repo.parents
 
 
 def _within(path: Path, folder: Path) -> bool:
@@ -352,7 +349,8 @@ def _regular_file(path: Path, room: int) -> bytes | None:
 def _variables(found: _Found) -> dict[str, str]:
     """PATH with the environment first, and what keeps runners from the network and from old results."""
     path = list(dict.fromkeys((*found.path, *SYSTEM_PATH)))
-    env = {"PATH": ":".join(path), "GOFLAGS": "-count=1", "GOPROXY": "off", "CARGO_NET_OFFLINE": "true"}
+    offline = {"GOPROXY": "off", "GOTOOLCHAIN": "local", "CARGO_NET_OFFLINE": "true"}
+    env = {**found.env, **offline, "PATH": ":".join(path)}
     if found.venvs:
         env["VIRTUAL_ENV"] = str(found.venvs[0])
     return env

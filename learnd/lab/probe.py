@@ -16,7 +16,7 @@ snapshot differ in nothing but the change.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -121,17 +121,13 @@ class Loaded:
     """(changed path, the file that was loaded in its stead)."""
 
 
-def watched_modules(changed: Iterable[str], is_test: Callable[[str], bool], files: frozenset[str]) -> dict[str, str]:
+def watched_modules(changed: Iterable[str], files: frozenset[str]) -> dict[str, str]:
     """Changed Python sources → the tail by which the same module would be found under another `sys.path` entry.
 
-    `files` are all files of the snapshot's tree: a folder with `__init__.py` is a package, the first one without ends
-    the dotted name. A module in no package keeps its path without a leading source root (namespace packages).
+    `files` are all files of the trees: a folder with `__init__.py` is a package, the first one without ends the dotted
+    name. A module in no package keeps its path without a leading source root (namespace packages).
     """
-    tails: dict[str, str] = {}
-    for path in changed:
-        if path.endswith(".py") and not is_test(path):
-            tails[path] = _tail(PurePosixPath(path), files)
-    return tails
+    return {path: _tail(PurePosixPath(path), files) for path in changed if path.endswith(".py")}
 
 
 def _tail(path: PurePosixPath, files: frozenset[str]) -> str:

@@ -12,7 +12,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from events.values import HunkEvidence, OutcomeSource, ReplayOutcome, Verdict
+from events.values import HunkEvidence, HunkVerdict, OutcomeSource, ReplayOutcome, Verdict
 
 TEST_REASONS = frozenset({"assertion", "error", "missing_symbol"})
 """Why a base may fail: an assertion or error in a test, or a symbol which the change itself adds."""
@@ -142,21 +142,43 @@ def _both(base: Sequence[Replayed], snapshot: Sequence[Replayed]) -> Judgement:
 def with_hunks(judgement: Judgement, hunks: Sequence[HunkEvidence], *, probed: bool, loaded: bool) -> Judgement:
     """The final verdict of a `proven` judgement once single hunks were tried.
 
-    With at least one exercised hunk it stands. With none it stands where some are inseparable: the change was shown as
-    a whole, and no part of it can be told from the rest. Otherwise nothing could be claimed: `pass_only`.
+    With at least one exercised hunk it stands. With none it stands where some are inseparable or were not reached: the
+    change was shown as a whole, and only as a whole may it be claimed. Where every hunk reverts with the tests still
+    green, or there is none, nothing could be claimed: `pass_only`.
     """
     if judgement.verdict != "proven":
         return judgement
     verdicts = {hunk.verdict for hunk in hunks}
     if "exercised" in verdicts:
         return judgement
-    if "inseparable" in verdicts:
-        return Judgement("proven", None, "shown as a whole only: no hunk reverts alone", judgement.turned)
-    if "unknown" in verdicts:
-        return Judgement("pass_only", "hunks_not_reached", "no single hunk could be tried in the time allowed")
+    if verdicts & {"inseparable", "unknown"}:
+        return Judgement("proven", None, "shown as a whole only: no hunk was shown alone", judgement.turned)
     if probed and not loaded:
         return Judgement("pass_only", "change_not_loaded", "no changed module was loaded, and no hunk matters alone")
     return Judgement("pass_only", "no_exercised_hunk", "every source hunk can be reverted with the tests still green")
+
+
+def hunk_verdict(
+    reverted: Replayed, passed: frozenset[str], defines: frozenset[str], base_missing: frozenset[str]
+) -> tuple[HunkVerdict, frozenset[str]]:
+    """What one replay without a hunk says of it, and the tests that turned.
+
+    `passed` are the tests that pass in every snapshot replay, `defines` the names the hunk adds, `base_missing` the
+    added names whose absence made the base fail. A test that is gone is not green. A hunk whose revert breaks an import
+    is `inseparable`, unless what is then missing is what the hunk itself adds and what the tests missed on the base.
+    """
+    cause = reverted.outcome.cause or ""
+    turned = passed - normal(reverted.passed)
+    if reverted.unusable or not (reverted.named or reverted.missing or cause in ("collection", "import", "setup")):
+        return "unknown", frozenset()
+    if reverted.outcome.ok:
+        return ("exercised", turned) if turned else ("unexercised", frozenset())
+    if cause == "missing_symbol":
+        own = reverted.missing & base_missing & defines
+        return ("exercised", turned) if own and turned else ("inseparable", frozenset())
+    if cause in TEST_REASONS:
+        return ("exercised", turned) if turned else ("unknown", frozenset())
+    return "inseparable", frozenset()
 
 
 def always(side: Sequence[Replayed]) -> frozenset[str]:

@@ -1,0 +1,162 @@
+"""One replay: the whole scenario, once, on a freshly restored tree, and what its runners reported.
+
+    restore -> setup commands -> commands -> reports read -> probe read -> Replayed
+
+Every command of the scenario runs, in order, whatever the one before it said (a failed set-up ends it): both sides must
+have run the same. The outcome is the first bad one in the order limits, set-up, tests, others. Nothing of a replay's
+output is believed to be more than text; outcomes come from `outcomes`, which reads the runners' own reports.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from events.values import Scenario, ScenarioCommand
+from learnd.harvest.store import SnapshotStore
+from learnd.lab.environment import Environment
+from learnd.lab.outcomes import REPORTER_AT, Ended, instrument, read_outcome, reporter_dir
+from learnd.lab.probe import PROBE_AT, read_probe, write_probe
+from learnd.lab.reading import Code, Done, combined, paragraph, summary
+from learnd.lab.sandbox import Limits, Sandbox, SandboxRun
+from learnd.lab.trees import Place, Workspace
+from learnd.lab.verdict import Replayed
+from learnd.settings import Lab
+
+LOG_MAX = 1 << 20
+PROBE = "probe"
+SHORTEST_S = 0.1
+
+
+class ReplayCancelled(Exception):
+    """The replay was stopped from outside (drain, dismissal); what it would have shown is not known."""
+
+
+class ReplayLog:
+    """The text of `scenario-validation.log`: bounded, the beginning kept, what does not fit counted."""
+
+    def __init__(self) -> None:
+        self._parts: list[str] = []
+        self._size = 0
+        self._left_out = 0
+
+    def write(self, text: str) -> None:
+        """Add a paragraph, or count it where the log is full."""
+        if self._size + len(text) > LOG_MAX:
+            self._left_out += 1
+            return
+        self._parts.append(text.rstrip("\n") + "\n")
+        self._size += len(text)
+
+    def text(self) -> str:
+        """The whole log, redacted."""
+        from learnd.crystalizer.redact import redact  # noqa: PLC0415 - its detectors are slow to import
+
+        left_out = f"({self._left_out} further entries left out: the log is full)\n" if self._left_out else ""
+        return redact("".join(self._parts)).text + left_out
+
+
+@dataclass
+class Laboratory:
+    """Everything that is the same in all replays of one job."""
+
+    store: SnapshotStore
+    sandbox: Sandbox
+    scenario: Scenario
+    environment: Environment
+    workspace: Workspace
+    mount_at: Path
+    owner: tuple[int, int]
+    lab: Lab
+    cancel: threading.Event
+    tails: dict[str, str]
+    code: Code
+    git_folder: Path
+    log: ReplayLog = field(default_factory=ReplayLog)
+
+    def replay(self, tree: str, seed: int, label: str, wall_s: float | None = None) -> Replayed:
+        """Run the scenario once on `tree` under hash seed `seed`, in at most `wall_s` seconds (default: the limit).
+
+        Raises ReplayCancelled, SandboxUnavailable.
+        """
+        deadline = time.monotonic() + min(wall_s or self.lab.timeout_seconds, self.lab.timeout_seconds)
+        place = self.workspace.fresh(lambda folder: self.store.restore(tree, folder))
+        try:
+            inside = self.sandbox.tree_inside(place.tree, self.mount_at)
+            write_probe(place.folder / PROBE, inside, self.tails, self.sandbox.report_inside(place.report))
+            self.log.write(f"\n=== {label} · tree {tree[:12]} · hash seed {seed}")
+            done = self._commands(place, seed, deadline)
+            loaded = read_probe(place.report)
+        finally:
+            self.workspace.discard(place)
+        replayed = combined(done, loaded, seed, self.code)
+        self.log.write(f"--- {summary(replayed.outcome)}")
+        return replayed
+
+    def _commands(self, place: Place, seed: int, deadline: float) -> list[Done]:
+        done: list[Done] = []
+        steps = [(command, True) for command in self.scenario.setup]
+        steps += [(command, False) for command in self.scenario.commands]
+        for command, setup in steps:
+            report = place.report / str(len(done))
+            report.mkdir()
+            done.append(self._command(place, command, report, setup=setup, seed=seed, deadline=deadline))
+            if done[-1].result.limit or (setup and not done[-1].green):
+                break
+        return done
+
+    def _command(
+        self, place: Place, command: ScenarioCommand, report: Path, *, setup: bool, seed: int, deadline: float
+    ) -> Done:
+        isolated = self.sandbox.isolation == "bubblewrap"
+        env = {**self.environment.env, **self.scenario.env, **command.env}
+        instrumented = instrument(
+            command,
+            f"{self.sandbox.report_inside(place.report)}/{report.name}",
+            env=env,
+            reporter_dir_inside=REPORTER_AT if isolated else str(reporter_dir()),
+        )
+        env |= instrumented.env
+        # The probe comes first: it runs the reporter's sitecustomize, and that the interpreter's own.
+        env["PYTHONPATH"] = f"{PROBE_AT if isolated else place.folder / PROBE}:{env['PYTHONPATH']}"
+        env["PYTHONHASHSEED"] = str(seed)
+        left = max(SHORTEST_S, deadline - time.monotonic())
+        spec = SandboxRun(
+            argv=instrumented.argv,
+            tree=place.tree,
+            mount_at=self.mount_at,
+            report_dir=place.report,
+            limits=self._limits(min(left, command.timeout_s or left)),
+            owner_uid=self.owner[0],
+            owner_gid=self.owner[1],
+            cwd=command.cwd,
+            env=env,
+            read_only_binds=self._binds(place),
+            overlays=self.environment.overlays,
+        )
+        result = self.sandbox.run(spec, self.cancel)
+        if result.cancelled or self.cancel.is_set():
+            raise ReplayCancelled("the replay was cancelled")
+        ended = Ended(result.exit_code, result.signal, result.output)
+        root = str(self.sandbox.tree_inside(place.tree, self.mount_at))
+        done = Done(command, setup, result, read_outcome(command, report, ended, root=root))
+        self.log.write(paragraph(done))
+        return done
+
+    def _limits(self, wall_s: float) -> Limits:
+        lab = self.lab
+        return Limits(
+            wall_s=wall_s,
+            memory_mb=lab.memory_mb,
+            processes=lab.processes,
+            file_mb=lab.file_mb,
+            output_mb=lab.output_mb,
+        )
+
+    def _binds(self, place: Place) -> tuple[tuple[Path, Path], ...]:
+        binds = self.environment.binds
+        if self.sandbox.isolation == "bubblewrap":
+            binds += ((place.folder / PROBE, Path(PROBE_AT)), (reporter_dir(), Path(REPORTER_AT)))
+        return (*binds, (self.git_folder, self.mount_at / ".git"))

@@ -1,0 +1,92 @@
+"""Fresh folders, nothing left, and a sweep that touches what no living job owns and nothing else."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from learnd.lab.trees import NoRoomForTrees, Workspace, choose_root, remove_tree, sweep_work, work_roots
+
+
+def restore(folder: Path) -> None:
+    (folder / "sub").mkdir(parents=True)
+    (folder / "sub/file").write_text("x")
+
+
+def test_each_place_is_fresh_and_a_discarded_one_is_gone_at_once(tmp_path: Path) -> None:
+    with Workspace(tmp_path, "job-1") as workspace:
+        first, second = workspace.fresh(restore), workspace.fresh(restore)
+        assert first.tree != second.tree
+        (first.tree / "left").write_text("by a replay")
+        workspace.discard(first)
+        assert not first.folder.exists()
+        assert sorted(path.name for path in second.tree.iterdir()) == ["sub"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_replay_locked_away_is_removed_as_well(tmp_path: Path) -> None:
+    with Workspace(tmp_path, "job-1") as workspace:
+        place = workspace.fresh(restore)
+        (place.tree / "sub").chmod(0)
+        place.tree.chmod(0)
+        workspace.discard(place)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_error_inside_leaves_nothing(tmp_path: Path) -> None:
+    def fail() -> None:
+        with Workspace(tmp_path, "job-1") as workspace:
+            workspace.fresh(restore)
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_removing_follows_no_link(tmp_path: Path) -> None:
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside/kept").write_text("x")
+    (tmp_path / "doomed").mkdir()
+    (tmp_path / "doomed/link").symlink_to(tmp_path / "outside")
+    remove_tree(tmp_path / "doomed")
+    assert (tmp_path / "outside/kept").exists()
+
+
+def test_the_sweep_removes_what_no_living_job_owns(tmp_path: Path) -> None:
+    for job in ("dead", "alive"):
+        restore(tmp_path / job / "replay-x/tree")
+    (tmp_path / "a file").write_text("not ours to judge")
+    assert sweep_work(tmp_path, {"alive"}) == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a file", "alive"]
+    assert sweep_work(tmp_path / "missing", set()) == 0
+
+
+def test_trees_go_into_memory_where_they_fit_and_to_the_override_alone_where_there_is_one(tmp_path: Path) -> None:
+    memory = work_roots(tmp_path, None)[0]
+    assert memory.is_relative_to("/dev/shm")
+    assert choose_root(tmp_path, None, 1 << 60 if not memory.parent.is_dir() else 0) in (memory, tmp_path)
+    assert work_roots(tmp_path / "disk", tmp_path / "own") == (tmp_path / "own",)
+    assert choose_root(tmp_path / "disk", tmp_path / "own", 1) == tmp_path / "own"
+
+
+def test_a_tree_too_large_for_memory_goes_to_disk_and_one_too_large_for_both_is_refused(tmp_path: Path) -> None:
+    memory = os.statvfs("/dev/shm")
+    assert choose_root(tmp_path, None, memory.f_bavail * memory.f_frsize) == tmp_path
+    with pytest.raises(NoRoomForTrees, match="MB wanted"):
+        choose_root(tmp_path, None, 1 << 60)
+
+
+def test_a_root_that_is_not_ours_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    with pytest.raises(NoRoomForTrees, match="not a folder of user"):
+        choose_root(tmp_path / "x", tmp_path / "link", 1)
+
+
+@pytest.mark.parametrize("job_id", ["", "../up", ".hidden"])
+def test_a_job_id_that_cannot_name_a_folder_is_refused(tmp_path: Path, job_id: str) -> None:
+    with pytest.raises(ValueError, match="cannot name a folder"):
+        Workspace(tmp_path, job_id)
