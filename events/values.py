@@ -116,7 +116,10 @@ class ScenarioCommand(Value):
 
 
 class Scenario(Value):
-    """What to execute to verify the change. Paths are relative to the repository's root."""
+    """What to execute to verify the change. Paths are relative to the repository's root.
+
+    `changed_tests` are the test files the change touched (at most 200): those the base gets to be judged by.
+    """
 
     source: ScenarioSource
     setup: tuple[ScenarioCommand, ...] = ()
@@ -125,6 +128,7 @@ class Scenario(Value):
     fixtures: tuple[str, ...] = ()
     services: tuple[str, ...] = ()
     expected_signals: tuple[str, ...] = ()
+    changed_tests: tuple[str, ...] = ()
     reason: str = ""
 
 

@@ -35,7 +35,7 @@ _ERROR = re.compile(r"^error(?:\[(E\d+)\])?: (.*)$", re.MULTILINE)
 _MISSING = {
     "E0432": re.compile(r"unresolved imports? (.+)"),
     "E0433": re.compile(r"`(\w+)`[^`]*$"),
-    "E0425": re.compile(r"cannot find \w+ (?:`\w+`|`(\w+)`)|`(\w+)`"),
+    "E0425": re.compile(r"cannot find [\w, ]+ `(\w+)`"),
     "E0599": re.compile(r"named `(\w+)` found"),
     "E0412": re.compile(r"cannot find type `(\w+)`"),
     "E0405": re.compile(r"cannot find trait `(\w+)`"),

@@ -135,4 +135,4 @@ def _suite_kind(message: str, collected: bool) -> tuple[Kind, tuple[str, ...]]:
 
 
 def _clean(value: object) -> str:
-    return _ANSI.sub("", value).strip() if isinstance(value, str) else ""
+    return _ANSI.sub("", value[:20_000]).strip() if isinstance(value, str) else ""

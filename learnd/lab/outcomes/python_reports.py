@@ -29,7 +29,7 @@ from learnd.lab.outcomes.results import (
 )
 
 Tool = Literal["pytest", "unittest"]
-_RAISED = re.compile(r"^E?\s*(?:[\w.]+\.)?(\w*(?:Error|Exception))\b:? ?(.*)$", re.MULTILINE)
+_RAISED = re.compile(r"^E?[ \t]*(?:[\w.]+\.)?(\w*(?:Error|Exception))\b:? ?(.*)$", re.MULTILINE)
 _NO_NAME = re.compile(r"cannot import name '?(\w+)'?")
 _NO_MODULE = re.compile(r"No module named '?([\w.]+)'?")
 _NO_ATTRIBUTE = re.compile(r"(?:module|type object) '[\w.]+' has no attribute '(\w+)'")

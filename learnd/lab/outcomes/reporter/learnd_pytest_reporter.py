@@ -15,7 +15,13 @@ OPTION = "-p learnd_pytest_reporter"
 def announce(_config_module):
     """Called when pytest is imported. The option is set in this process alone, where the plugin can be found."""
     if os.environ.get("LEARND_REPORT_DIR"):
-        os.environ["PYTEST_ADDOPTS"] = (OPTION + " " + os.environ.get("PYTEST_ADDOPTS", "")).strip()
+        _ask()
+
+
+def _ask():
+    options = os.environ.get("PYTEST_ADDOPTS", "")
+    if not options.startswith(OPTION):
+        os.environ["PYTEST_ADDOPTS"] = (OPTION + " " + options).strip()
 
 
 def _withdraw():
@@ -68,6 +74,10 @@ class Reporter:
     def __init__(self, report):
         self.report = report
 
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_setupnodes(self):
+        _ask()  # workers are about to start: each reads the option, and takes it back in its own process
+
     def pytest_runtest_logreport(self, report):
         self._write(report, report.when, hasattr(report, "wasxfail"))
 
@@ -83,7 +93,8 @@ class Reporter:
                 plain["kind"] = "collection"
             entry.update(getattr(report, "learnd", None) or plain)
             if not entry["message"]:  # a failure no exception tells of: a strict xfail, a crashed worker
-                entry["message"] = str(report.longrepr)[:MESSAGE_MAX]
+                crash = getattr(report.longrepr, "reprcrash", None)
+                entry["message"] = str(crash.message if crash else report.longrepr)[:MESSAGE_MAX]
         self.report.write(entry)
 
     @pytest.hookimpl(trylast=True)

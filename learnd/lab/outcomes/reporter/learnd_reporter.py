@@ -51,15 +51,15 @@ def claim(tool, version):
 
 def failure(error, phase):
     """What a raised exception says: kind, symbol and message, as the parser expects them."""
+    cause = getattr(error, "__cause__", None)
+    if type(error).__name__ == "CollectError" and cause is not None:  # pytest's, around what the import raised
+        error = cause
     kind, symbol = classify(error, phase)
     return {"kind": kind, "symbol": symbol, "message": describe(error)}
 
 
 def classify(error, phase):
     """(kind, symbol). A missing name goes before the phase: the change may be what adds it."""
-    cause = getattr(error, "__cause__", None)
-    if phase == "collection" and cause is not None and type(error).__name__ == "CollectError":
-        error = cause
     text = str(error)
     if isinstance(error, ImportError):
         named = _NO_NAME.search(text)
