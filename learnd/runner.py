@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Literal
 
 import structlog
 
@@ -18,12 +19,12 @@ from events.catalog import FaultKind
 from events.values import Evidence
 from learnd.atomic import write_atomically
 from learnd.clock import iso, now, parse
-from learnd.steps.crystalize import crystalize
+from learnd.steps.crystalize import PAUSE_S, crystalize
 from learnd.steps.enqueue import enqueue
 from learnd.steps.faults import Cancelled, MachineFault
 from learnd.steps.replay import replay
 from learnd.steps.scenario import scenario_failed, synthesize_scenario
-from learnd.steps.snapshot import take_snapshot
+from learnd.steps.snapshot import failure, take_snapshot
 from learnd.steps.stage import stage_pattern
 from learnd.workplace import Workplace
 from state import commands as c
@@ -86,7 +87,7 @@ class Runner:
             commands = self._faulted(effect, job, fault)
         except UnexpectedEvent:
             raise
-        except Exception as error:  # noqa: BLE001 - the effect boundary: see the module's docstring
+        except Exception as error:  # the effect boundary: see the module's docstring
             log.exception("step failed", job=job.id[:8], effect=effect.value)
             commands = self._broken(effect, job, error)
         finally:
@@ -151,12 +152,8 @@ class Runner:
         settings = self._place.settings
         match effect:
             case Effect.TAKE_SNAPSHOT | Effect.ENQUEUE:
-                step = "capture" if effect is Effect.TAKE_SNAPSHOT else "enqueue"
-                return [
-                    c.RecordSnapshotFailure(
-                        job.id, step, "internal_error", detail, settings.snapshot_attempts, later(job, settings)
-                    )
-                ]
+                step: Literal["capture", "enqueue"] = "capture" if effect is Effect.TAKE_SNAPSHOT else "enqueue"
+                return [failure(job, settings, step, "internal_error", detail)]
             case Effect.SYNTHESIZE_SCENARIO:
                 return [scenario_failed(job, self._place, "internal_error", detail, {})]
             case Effect.REPLAY:
@@ -182,10 +179,8 @@ class Runner:
         self, job: Job, cause: str, detail: str, *, fault: bool = False, after_s: float | None = None
     ) -> Command:
         settings = self._place.settings
-        retry_at = iso(parse(now()) + timedelta(seconds=after_s)) if after_s is not None else later(job, settings)
-        return c.RecordCrystalizationFailure(
-            job.id, cause, detail, settings.crystalize_attempts, retry_at, fault=fault
-        )
+        retry_at = iso(parse(now()) + timedelta(seconds=PAUSE_S if after_s is None else after_s))
+        return c.RecordCrystalizationFailure(job.id, cause, detail, settings.crystalize_attempts, retry_at, fault=fault)
 
     # --- starting again ---
 
@@ -209,13 +204,6 @@ class Runner:
 
     def _faults(self) -> frozenset[FaultKind]:
         return frozenset(self._place.door.host().faults)
-
-
-def later(job: Job, settings: object) -> str:
-    """When to try again: the pause doubles with each attempt and ends at five minutes."""
-    first = getattr(settings, "snapshot_backoff_seconds", 2.0)
-    pause = min(300.0, first * 2**job.attempts)
-    return iso(parse(now()) + timedelta(seconds=pause))
 
 
 def _redacted(text: str) -> str:

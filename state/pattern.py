@@ -39,7 +39,7 @@ PATTERN_ROWS = (
     Row((P.CANDIDATE, P.EDITED), e.PatternPromoted, P.ACTIVE, "approver, manifest path"),
     Row((P.STAGED, P.CANDIDATE, P.QUARANTINED), e.PatternRejected, P.REJECTED, "approver, reason"),
     Row((P.CANDIDATE,), e.PatternExpired, P.EXPIRED),
-    Row((P.ACTIVE,), e.PatternEdited, P.EDITED, "digest differs"),
+    Row((P.ACTIVE, P.EDITED), e.PatternEdited, P.EDITED, "digest differs"),
     Row((P.ACTIVE,), e.PatternWentStale, P.STALE, "cited files changed"),
     Row((P.STALE,), e.PatternReverified, P.ACTIVE, "evidence holds"),
     Row((P.ACTIVE, P.EDITED, P.STALE), e.PatternDeprecated, P.DEPRECATED, "approver, reason"),

@@ -99,7 +99,8 @@ def _(command: c.Promote, pattern: Pattern) -> Answer:
     )
     if refused:
         return refused
-    if pattern.status is P.EDITED and command.text_sha256 != pattern.edited_sha256:
+    # Without an edited text the judged one is promoted again: the person took the edit back.
+    if pattern.status is P.EDITED and command.edited_text and command.text_sha256 != pattern.edited_sha256:
         return Refused(
             "changed_meanwhile",
             f"{_name(pattern)} was edited again since it was looked at. Next: learnd review {pattern.id[:8]}",
@@ -132,6 +133,8 @@ def _(command: c.Expire, pattern: Pattern) -> Answer:
 
 @decide_pattern.register
 def _(command: c.RecordEdit, pattern: Pattern) -> Answer:
+    if pattern.edited_sha256 == command.found_sha256:
+        return Refused("already_recorded", f"{_name(pattern)}: this edit is recorded already")
     return _wrong_status(pattern, e.PatternEdited, "edited") or (
         e.PatternEdited(found_sha256=command.found_sha256, expected_sha256=command.expected_sha256, by=command.by),
     )

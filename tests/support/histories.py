@@ -225,6 +225,7 @@ def pattern_cases() -> Iterator[Case]:
         *((status, c.Reject(PATTERN, ANNA), "PatternRejected") for status in (P.STAGED, P.CANDIDATE, P.QUARANTINED)),
         (P.CANDIDATE, c.Expire(PATTERN, 90), "PatternExpired"),
         (P.ACTIVE, edit, "PatternEdited"),
+        (P.EDITED, c.RecordEdit(PATTERN, "07" * 32, "d4" * 32), "PatternEdited"),
         (P.ACTIVE, c.MarkStale(PATTERN, ("a.py",)), "PatternWentStale"),
         (P.STALE, c.Reverify(PATTERN, evidence()), "PatternReverified"),
         *((status, deprecate, "PatternDeprecated") for status in (P.ACTIVE, P.EDITED, P.STALE)),

@@ -1,0 +1,216 @@
+"""Where people's requests are answered: looked up, turned into commands, put through the door.
+
+The desk stands in whoever holds the log: the daemon (behind its socket), or the command line itself when
+no daemon runs. It has no rules either; it finds what a prefix means and which file a person saw.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import assert_never
+
+import structlog
+
+from learnd.harvest.faults import SnapshotDamaged, SnapshotError
+from learnd.harvest.gitfolder import NotARepository
+from learnd.harvest.snapshot import rebuild_tarball
+from learnd.identity import approvers, user_name
+from learnd.intake import Intake
+from learnd.lab.manual import ManualInvalid, parse_manual
+from learnd.library.files import Library, find_edit
+from learnd.library.wanted import wanted
+from learnd.publisher import Publisher
+from learnd.repositories import RegistrationRefused, register, registered
+from learnd.requests import (
+    REQUEST,
+    ApproveJob,
+    DeprecatePattern,
+    DismissJob,
+    LearnRun,
+    PromotePattern,
+    RebuildModels,
+    RegisterRepo,
+    RejectPattern,
+    Reply,
+    RestorePattern,
+)
+from learnd.steps.scenario import store_manual
+from learnd.steps.stage import judge
+from learnd.views.queries import Ambiguous, NotFound
+from learnd.views.store import rebuild
+from learnd.workplace import Workplace
+from state import commands as c
+from state.decide import Command
+from state.job import Job, JobStatus
+from state.pattern import Pattern, PatternStatus
+from state.refusal import Refused
+
+log = structlog.get_logger("learnd.desk")
+
+PersonRequest = ApproveJob | DismissJob | PromotePattern | RejectPattern | DeprecatePattern | RestorePattern
+
+
+class Desk:
+    """`interrupt` stops what runs for a job; `watched` hears of a newly registered work tree."""
+
+    def __init__(
+        self,
+        place: Workplace,
+        intake: Intake,
+        publisher: Publisher,
+        interrupt: Callable[[str], None] = lambda _job: None,
+        watched: Callable[[str], None] = lambda _tree: None,
+    ) -> None:
+        self._place = place
+        self._intake = intake
+        self._publisher = publisher
+        self._interrupt = interrupt
+        self.watched = watched
+
+    def answer(self, text: bytes | str, uid: int) -> Reply:
+        """The reply to a request's JSON from the user with this uid. Raises pydantic's ValidationError."""
+        request = REQUEST.validate_json(text)
+        actor = user_name(uid)
+        try:
+            match request:
+                case ApproveJob():
+                    return self._job(request, actor, self._approval(request, actor))
+                case DismissJob():
+                    return self._dismiss(request, actor)
+                case PromotePattern() | RejectPattern() | DeprecatePattern() | RestorePattern():
+                    return self._pattern(request, actor)
+                case RegisterRepo():
+                    row = register(self._place.door, self._place.views(), Path(request.path), actor)
+                    self.watched(row.path)
+                    return Reply(code="ok", message=f"{row.path} is registered", data={"repo": row.repo_id})
+                case LearnRun():
+                    return self._learn(request)
+                case RebuildModels():
+                    count = rebuild(self._place.door.log)
+                    return Reply(code="ok", message=f"rebuilt from {count} events", data={"events": count})
+        except (NotFound, Ambiguous) as error:
+            return Reply(code="not_found", message=str(error))
+        except (NotARepository, RegistrationRefused) as error:
+            return Reply(code="not_a_repository", message=str(error))
+        assert_never(request)
+
+    # --- jobs ---
+
+    def _approval(self, request: ApproveJob, actor: str) -> Command | Reply:
+        row = self._place.views().job(request.job)
+        person = self._person(request, actor)
+        job = self._place.door.job(row.id)
+        if request.scenario is None:
+            if job.status is JobStatus.STALLED_SNAPSHOT and not job.tarball_rebuilt:
+                self._rebuild(job, actor)
+            return c.Approve(row.id, person, request.grant_usd, request.accept_unproven)
+        parsed = parse_manual(request.scenario)
+        if isinstance(parsed, ManualInvalid):
+            return Reply(code="scenario_invalid", message=str(parsed))
+        scenario, file = store_manual(job, request.scenario, parsed)
+        return c.SupplyScenario(row.id, person, scenario, file)
+
+    def _rebuild(self, job: Job, actor: str) -> None:
+        """Make the tarball again from an intact tree; where that fails, the rules refuse the approval."""
+        if job.snapshot is None:
+            return
+        try:
+            tarball = rebuild_tarball(job.snapshot, self._place.store(job.repo_id, job.repo_path))
+        except (SnapshotDamaged, SnapshotError) as error:
+            log.warning("tarball not rebuilt", job=job.id[:8], reason=str(error))
+            return
+        self._place.door.handle(c.RecordTarballRebuilt(job.id, tarball), actor)
+
+    def _dismiss(self, request: DismissJob, actor: str) -> Reply:
+        row = self._place.views().job(request.job)
+        reply = self._job(request, actor, c.Dismiss(row.id, self._person(request, actor)))
+        if reply.ok:
+            self._interrupt(row.id)
+        return reply
+
+    def _job(self, request: ApproveJob | DismissJob, actor: str, command: Command | Reply) -> Reply:
+        if isinstance(command, Reply):
+            return command
+        outcome = self._place.door.handle(command, actor)
+        if isinstance(outcome, Refused):
+            return Reply(code=outcome.code, message=outcome.reason)
+        row = self._place.views().job(request.job)
+        self._publisher.job(row.id)
+        return Reply(
+            code="ok",
+            message=f"job {row.id[:8]} is {row.status} now",
+            data={"job": row.id, "status": row.status},
+        )
+
+    def _learn(self, request: LearnRun) -> Reply:
+        path = Path(request.manifest)
+        tree = registered(self._place.views(), path)
+        if tree is None:
+            return Reply(
+                code="not_registered",
+                message=f"{path} lies in no registered repository. Next: learnd init REPO",
+            )
+        seen = self._intake.look(path, tree, requested=True)
+        if not seen.done and seen.job_id is None:
+            return Reply(code=seen.what, message=f"{path}: {seen.reason}")
+        return Reply(
+            code="ok",
+            message=f"job {(seen.job_id or '')[:8]}: {seen.reason}",
+            data={"job": seen.job_id, "opened": seen.done},
+        )
+
+    # --- patterns ---
+
+    def _pattern(
+        self, request: PromotePattern | RejectPattern | DeprecatePattern | RestorePattern, actor: str
+    ) -> Reply:
+        row = self._place.views().pattern(request.pattern)
+        person = self._person(request, actor)
+        command: Command | Reply
+        match request:
+            case PromotePattern():
+                command = self._promotion(request, self._place.door.pattern(row.id), person)
+            case RejectPattern():
+                command = c.Reject(row.id, person)
+            case DeprecatePattern():
+                command = c.Deprecate(row.id, person)
+            case RestorePattern():
+                command = c.Restore(row.id, person)
+        if isinstance(command, Reply):
+            return command
+        outcome = self._place.door.handle(command, actor)
+        if isinstance(outcome, Refused):
+            return Reply(code=outcome.code, message=outcome.reason)
+        self._publisher.repository_patterns(row.repo_id, row.repo_path)
+        self._publisher.job(row.job_id)
+        now = self._place.views().pattern(row.id)
+        return Reply(
+            code="ok",
+            message=f"pattern {row.id[:8]} is {now.status} now",
+            data={"pattern": row.id, "status": now.status},
+        )
+
+    def _promotion(self, request: PromotePattern, pattern: Pattern, person: c.Person) -> Command | Reply:
+        """Promote what the person saw: a file that is not the judged text needs their word that it is theirs."""
+        known = wanted(self._place.door.log, self._place.views(), pattern.id)
+        if known is None:
+            return Reply(code="unknown", message=f"there is no pattern {pattern.id[:8]}")
+        library = Library(Path(pattern.repo_path), self._place.quarantine_dir)
+        edit = find_edit(library, known) if pattern.status in (PatternStatus.CANDIDATE, PatternStatus.EDITED) else None
+        if edit is None:
+            return c.Promote(pattern.id, person, pattern.manifest_path, known.digest)
+        if not request.as_edited:
+            return Reply(
+                code="edited",
+                message=f"pattern {pattern.id[:8]}: {edit.path} was edited since the gates judged it. "
+                f"Next: learnd promote {pattern.id[:8]} --as-edited, if the text is yours to vouch for",
+            )
+        report = judge(self._place.door.job(pattern.job_id), edit.text)
+        if report.failed is not None:
+            gate, detail = report.failed
+            return Reply(code="gate_failed", message=f"{edit.path} does not pass the gate {gate}: {detail}")
+        return c.Promote(pattern.id, person, pattern.manifest_path, edit.digest, edited_text=edit.text)
+
+    def _person(self, request: PersonRequest, actor: str) -> c.Person:
+        return c.Person(actor, approvers(self._place.settings), request.claimed, request.reason)

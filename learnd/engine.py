@@ -1,0 +1,199 @@
+"""Everything that works, put together once: for the daemon, for `learnd once`, for a verb without a daemon.
+
+Holding an Engine means holding the log's lock. What differs between its users is only how long they keep
+it and what they start: the daemon starts everything, a verb only asks the desk.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import threading
+import uuid
+from collections.abc import Iterator, Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+import structlog
+
+from events.catalog import FaultKind
+from events.log import EventLog, LogLock
+from events.recorded import Recorded
+from learnd.clock import now
+from learnd.desk import Desk
+from learnd.door import Door
+from learnd.harvest.faults import DiskFull, SnapshotError
+from learnd.harvest.gitfolder import NotARepository
+from learnd.intake import BaseTree, Intake, Seen
+from learnd.publisher import Publisher
+from learnd.runner import Runner, Stopped
+from learnd.scheduler import Scheduler
+from learnd.settings import Settings
+from learnd.views.queries import Views, WorkTreeRow
+from learnd.views.store import open_for_writing
+from learnd.workplace import Workplace
+from state import commands as c
+from state.effects import Effect, Rest, WaitUntil, next_effect
+from state.job import OPEN
+
+ACTOR = "learnd:engine"
+FREE_BYTES = 256 << 20
+"""Less room than this where the log lies is a fault of the machine."""
+
+log = structlog.get_logger("learnd.engine")
+
+
+class Engine:
+    """The holder of the log. Use as a context manager; raises LogLocked where another holds it."""
+
+    def __init__(self, settings: Settings, log_: EventLog, lock: LogLock) -> None:
+        self.settings = settings
+        self.boot_id = uuid.uuid4().hex
+        self._lock = lock
+        self.log = log_
+        self.scheduler = Scheduler()
+        self.door = Door(log_, self._heard)
+        self.place = Workplace(settings, self.door, self.boot_id)
+        self.publisher = Publisher(self.place)
+        self.intake = Intake(self.door, self.place.views, settings, self._take_base)
+        self.runner = Runner(self.place, self.publisher.job)
+        self.draining = threading.Event()
+        self.desk = Desk(self.place, self.intake, self.publisher, self.runner.cancel)
+
+    @classmethod
+    @contextlib.contextmanager
+    def opened(cls, settings: Settings) -> Iterator[Engine]:
+        """An engine that holds the log while the block runs. Raises LogLocked, LogUnusable."""
+        lock = LogLock(settings.log_path)
+        lock.acquire()
+        try:
+            log_ = open_for_writing(settings.log_path)
+            try:
+                yield cls(settings, log_, lock)
+            finally:
+                log_.close()
+        finally:
+            lock.release()
+
+    def views(self) -> Views:
+        return self.place.views()
+
+    def _heard(self, recorded: Sequence[Recorded]) -> None:
+        """Wake every job that something happened to."""
+        for record in recorded:
+            if record.stream.startswith("job-"):
+                job_id = record.stream.removeprefix("job-")
+                self.scheduler.wake(job_id, self.views().job(job_id).repo_id)
+
+    # --- starting and stopping ---
+
+    def start(self) -> None:
+        """Take up what the log says: interrupted work, files that fell behind, jobs with something to do."""
+        self.door.handle(
+            c.StartDaemon(self.boot_id, os.getpid(), version("learnd"), self.settings.learning_enabled), ACTOR
+        )
+        self._clear_work()
+        self.runner.recover()
+        self.publisher.everything()
+        if self.settings.learning_enabled:
+            for row in self.views().jobs(statuses=tuple(status.value for status in OPEN)):
+                self.scheduler.wake(row.id, row.repo_id)
+
+    def stop(self, *, drained: bool) -> None:
+        self.door.handle(c.StopDaemon(self.boot_id, drained), ACTOR)
+
+    def drain(self) -> None:
+        """No new effect starts; what runs is interrupted, and goes on next time."""
+        self.draining.set()
+        self.scheduler.close()
+        self.runner.cancel_all()
+
+    def _clear_work(self) -> None:
+        """Trees that a crash left behind belong to nobody: the lock is ours, so no replay runs."""
+        from learnd.lab.trees import sweep_work, work_roots  # noqa: PLC0415 - the lab is only needed by who works
+
+        for root in work_roots(self.place.work_dir, self.settings.lab.work_dir):
+            sweep_work(root, ())
+
+    # --- taking runs in ---
+
+    def _take_base(self, tree: WorkTreeRow) -> BaseTree:
+        store = self.place.store(tree.repo_id, tree.path)
+        taken = store.observe()
+        return BaseTree(taken.tree, store.resolve_head())
+
+    def look(self, path: Path, tree: WorkTreeRow) -> Seen | None:
+        """Look at one manifest. None when it could not be looked at now: a sweep comes back to it."""
+        try:
+            seen = self.intake.look(path, tree)
+        except (SnapshotError, DiskFull, NotARepository) as error:
+            log.warning("base tree not taken", manifest=str(path), reason=str(error))
+            return None
+        if seen.what == "known" and seen.job_id:
+            # The producer's next save may have dropped our block: writing what stands already is no write.
+            self.publisher.job(seen.job_id)
+        return seen
+
+    def sweep(self, tree: WorkTreeRow) -> Iterator[Seen]:
+        """Look at everything in a work tree that changed since the last look."""
+        try:
+            for seen in self.intake.sweep(tree):
+                if seen.what == "known" and seen.job_id:
+                    self.publisher.job(seen.job_id)
+                yield seen
+        except (SnapshotError, DiskFull, NotARepository) as error:
+            log.warning("sweep cut short", tree=tree.path, reason=str(error))
+
+    # --- working ---
+
+    def work(self, job_id: str) -> WaitUntil | Rest | Stopped:
+        """Advance one job that the scheduler handed out, and hand it back."""
+        outcome: WaitUntil | Rest | Stopped = Stopped()
+        sleep_until: str | None = None
+        try:
+            outcome = self.runner.advance(job_id, self.draining)
+            if isinstance(outcome, WaitUntil):
+                sleep_until = outcome.at
+        finally:
+            self.scheduler.done(job_id, sleep_until)
+        return outcome
+
+    def waiting_for_faults(self) -> list[str]:
+        """Jobs that nothing but a fault of the machine holds up."""
+        faults = frozenset(self.door.host().faults)
+        if not faults:
+            return []
+        return [
+            row.id
+            for row in self.views().jobs(statuses=tuple(status.value for status in OPEN))
+            if isinstance(waits := next_effect(self.door.job(row.id), now(), faults), WaitUntil) and waits.fault
+        ]
+
+    def probe_faults(self) -> None:
+        """Raise what is wrong with the machine now, clear what no longer is, and wake what waited for it."""
+        standing = self.door.host().faults
+        free = shutil.disk_usage(self.settings.state_dir).free
+        if free < FREE_BYTES and "disk" not in standing:
+            self.door.handle(c.RaiseFault("disk", f"{free >> 20} MiB left at {self.settings.state_dir}"), ACTOR)
+        cleared = False
+        for kind in standing:
+            if self._is_gone(kind, free):
+                self.door.handle(c.ClearFault(kind), ACTOR)
+                cleared = True
+        if cleared:
+            for row in self.views().jobs(statuses=tuple(status.value for status in OPEN)):
+                self.scheduler.wake(row.id, row.repo_id)
+
+    def _is_gone(self, kind: FaultKind, free: int) -> bool:
+        match kind:
+            case "disk":
+                return free >= FREE_BYTES
+            case "sandbox":
+                return self.place.sandbox().self_test().ok
+            case "model" | "rate_limit":
+                # Nobody but the provider knows: the next call finds out, after the pause that its job keeps.
+                return True
+
+    def has_work(self, job_id: str) -> bool:
+        return isinstance(next_effect(self.door.job(job_id), now(), frozenset(self.door.host().faults)), Effect)

@@ -1,0 +1,52 @@
+"""What the log says of each pattern, as the files shall show it."""
+
+from __future__ import annotations
+
+from events import catalog as e
+from events.log import EventLog
+from learnd.library.files import WantedPattern
+from learnd.library.patterns import file_name
+from learnd.views.queries import PatternRow, Views
+from state import pattern as patterns
+from state.pattern import PatternStatus
+
+_JUDGED = (PatternStatus.ACTIVE, PatternStatus.EDITED, PatternStatus.DEPRECATED, PatternStatus.STALE)
+
+
+DECIDED = (e.PatternPromoted, e.PatternDeprecated, e.PatternSuperseded)
+
+
+def wanted(log: EventLog, views: Views, pattern_id: str) -> WantedPattern | None:
+    """One pattern as its file shall be; None when the log knows no such pattern."""
+    row = next((row for row in views.patterns() if row.id == pattern_id), None)
+    if row is None:
+        return None
+    return next(pattern for pattern in wanted_of(log, views, row.repo_path) if pattern.id == pattern_id)
+
+
+def wanted_of(log: EventLog, views: Views, repo_path: str) -> list[WantedPattern]:
+    """Every pattern of one work tree, oldest first: names are given in that order and never change."""
+    taken: set[str] = set()
+    found = []
+    for row in views.patterns():
+        if row.repo_path != repo_path:
+            continue
+        name = file_name(row.slug, row.id, taken)
+        taken.add(name)
+        found.append(_wanted(log, row, name))
+    return found
+
+
+def _wanted(log: EventLog, row: PatternRow, name: str) -> WantedPattern:
+    records = log.read(f"pattern-{row.id}")
+    pattern = patterns.fold(row.id, (record.data for record in records))
+    promoted = [record for record in records if isinstance(record.data, DECIDED)]
+    if pattern.status not in _JUDGED or not promoted:
+        return WantedPattern(row.id, pattern.status, name, pattern.text)
+    last = promoted[-1]
+    assert isinstance(last.data, e.Approval)  # noqa: S101 - chosen above
+    approver = f"{last.data.approver} (as {last.data.claimed})" if last.data.claimed else last.data.approver
+    return WantedPattern(
+        row.id, pattern.status, name, pattern.text,
+        approver=approver, approved_at=last.at, reason=" ".join(last.data.reason.split()) or None,
+    )  # fmt: skip

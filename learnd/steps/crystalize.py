@@ -1,0 +1,176 @@
+"""validated -> drafted: an author writes the proven change up, inside a budget reserved before the call."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from learnd.atomic import write_atomically
+from learnd.clock import iso, now, parse
+from learnd.crystalizer import extractive
+from learnd.crystalizer.change import DiffUnreadable
+from learnd.crystalizer.draft import Draft, DraftRequest
+from learnd.crystalizer.failures import CallFailed
+from learnd.ids import pattern_id
+from learnd.library.patterns import EvidenceLine, FrontMatter, render, sections_of
+from learnd.steps.enqueue import recorded_snapshot
+from learnd.steps.faults import MachineFault
+from learnd.workplace import Workplace
+from state.commands import RecordCrystalizationFailure, RecordDraft, SettleModelCall, StartCrystalization
+from state.decide import Command
+from state.job import Job, JobStatus
+from state.pattern import PatternStatus
+from state.refusal import Refused
+
+if TYPE_CHECKING:
+    from learnd.crystalizer.openai_author import Reservation
+    from learnd.crystalizer.pack import Pack
+
+ACTOR = "learnd:crystalizer"
+PAUSE_S = 5.0
+EMBEDDED = "extractive"
+
+
+class NothingProven(Exception):
+    """The job has no evidence or scenario: the table does not allow this step then."""
+
+
+def crystalize(job: Job, place: Workplace, cancel: threading.Event) -> Sequence[Command]:
+    """Have the change written up by the author that the operator's settings give."""
+    place.progress(job.id, "writing the pattern")
+    request = draft_request(job)
+    if place.settings.openai_api_key is None:
+        return _embedded(job, place, request)
+    return _model(job, place, request)
+
+
+def draft_request(job: Job) -> DraftRequest:
+    """What an author may know. Raises NothingProven, OSError."""
+    if job.evidence is None or job.scenario is None or job.queued is None:
+        raise NothingProven(f"job {job.id[:8]} is {job.status} without evidence")
+    prompt = Path(job.queued.prompt.path).read_text(errors="replace") if job.queued.prompt else None
+    return DraftRequest(
+        prompt=prompt,
+        diff=Path(recorded_snapshot(job).diff.path).read_bytes(),
+        scenario=job.scenario,
+        evidence=job.evidence,
+    )
+
+
+def _embedded(job: Job, place: Workplace, request: DraftRequest) -> Sequence[Command]:
+    settings = place.settings
+    start = StartCrystalization(
+        job.id, place.boot_id, "extractive", None, 0.0, settings.crystalize_attempts, EMBEDDED, extractive.stamp()
+    )
+    if not _started(place, start):
+        return []
+    try:
+        draft = extractive.write(request)
+    except (extractive.NothingExercised, DiffUnreadable) as error:
+        return [_failed(job, place, "nothing_to_write", str(error), final=True)]
+    return [_drafted(job, place, draft)]
+
+
+def _model(job: Job, place: Workplace, request: DraftRequest) -> Sequence[Command]:
+    from learnd.crystalizer.briefing import NothingToBrief  # noqa: PLC0415 - only where a model is called
+    from learnd.crystalizer.budget import UnknownPrice  # noqa: PLC0415
+    from learnd.crystalizer.openai_author import estimate  # noqa: PLC0415
+    from learnd.crystalizer.pack import PackInvalid, find_pack  # noqa: PLC0415
+
+    settings = place.settings
+    try:
+        pack = find_pack(settings.prompt_pack)
+        reservation = estimate(request, pack, settings)
+    except (UnknownPrice, PackInvalid) as error:
+        # The operator's settings are wrong for every job alike.
+        raise MachineFault("model", str(error)) from error
+    except (NothingToBrief, DiffUnreadable) as error:
+        start = StartCrystalization(
+            job.id, place.boot_id, "openai", settings.model, 0.0, settings.crystalize_attempts,
+            settings.prompt_pack, extractive.stamp(),
+        )  # fmt: skip
+        return [_failed(job, place, "nothing_to_write", str(error), final=True)] if _started(place, start) else []
+    start = StartCrystalization(
+        job.id, place.boot_id, "openai", reservation.model, reservation.usd, settings.crystalize_attempts,
+        pack.name, pack.stamp,
+    )  # fmt: skip
+    if not _started(place, start):
+        return []
+    return _called(job, place, reservation, pack)
+
+
+def _called(job: Job, place: Workplace, reservation: Reservation, pack: Pack) -> Sequence[Command]:
+    from learnd.crystalizer.openai_author import call  # noqa: PLC0415 - as above
+
+    try:
+        draft = call(reservation, pack, place.settings)
+    except CallFailed as error:
+        _settle(job, place, SettleModelCall(job.id, reservation.model, error.cost_usd, error.usage))
+        if error.fault is not None:
+            raise MachineFault(error.fault, str(error), error.retry_after_s) from error
+        return [_failed(job, place, error.cause, str(error), worst=reservation.usd, final=error.final)]
+    cost = None if draft.cost_assumed else draft.cost_usd
+    _settle(job, place, SettleModelCall(job.id, reservation.model, cost, draft.usage))
+    return [_drafted(job, place, draft)]
+
+
+def _settle(job: Job, place: Workplace, settled: SettleModelCall) -> None:
+    """Record what was paid before anything else: it stays true whatever became of the job meanwhile."""
+    place.door.handle(settled, ACTOR)
+
+
+def _started(place: Workplace, start: StartCrystalization) -> bool:
+    """Whether the call is reserved and may be made; the rules may have answered with another end instead."""
+    if isinstance(place.door.handle(start, ACTOR), Refused):
+        return False
+    return place.door.job(start.job_id).status is JobStatus.CRYSTALIZING
+
+
+def _failed(
+    job: Job, place: Workplace, cause: str, detail: str, *, worst: float = 0.0, final: bool = False
+) -> RecordCrystalizationFailure:
+    return RecordCrystalizationFailure(
+        job.id, cause, detail, place.settings.crystalize_attempts,
+        iso(parse(now()) + timedelta(seconds=PAUSE_S)), next_worst_case_usd=worst, final=final,
+    )  # fmt: skip
+
+
+def _drafted(job: Job, place: Workplace, draft: Draft) -> RecordDraft:
+    """Write the whole pattern text into learnd's own folder; nothing stands in the repository yet."""
+    identity = pattern_id(job.id)
+    file = write_atomically(draft_path(place, job.id), _text(job, draft, identity), mode=0o600)
+    return RecordDraft(
+        job.id, identity, draft.title, draft.slug, draft.author, draft.model, draft.prompt_pack,
+        draft.prompt_pack_stamp, draft.cost_usd, file, draft.redactions,
+    )  # fmt: skip
+
+
+def draft_path(place: Workplace, job_id: str) -> Path:
+    return place.settings.state_dir / "drafts" / f"{job_id}.md"
+
+
+def _text(job: Job, draft: Draft, identity: str) -> str:
+    if job.evidence is None:
+        raise NothingProven(f"job {job.id[:8]} is {job.status} without evidence")
+    root = Path(job.repo_path)
+    manifest = Path(job.manifest_path)
+    front = FrontMatter(
+        id=identity,
+        status=PatternStatus.CANDIDATE,
+        title=draft.title,
+        source_job=job.id,
+        manifest_path=str(manifest.relative_to(root)) if manifest.is_relative_to(root) else str(manifest),
+        evidence=EvidenceLine.of(job.evidence),
+        author=draft.author,
+        model=draft.model,
+        cost_usd=draft.cost_usd,
+        prompt_pack=draft.prompt_pack,
+        prompt_pack_stamp=draft.prompt_pack_stamp,
+        snapshot_commit=recorded_snapshot(job).commit,
+        created=now(),
+        tags=draft.tags,
+    )
+    return render(sections_of(draft), front)

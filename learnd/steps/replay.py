@@ -1,0 +1,84 @@
+"""scenario_ready -> validated: replay both sides of the change in the sandbox and judge what that shows."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from learnd.atomic import write_atomically
+from learnd.harvest.faults import DiskFull, SnapshotDamaged, SnapshotError
+from learnd.harvest.places import put
+from learnd.harvest.snapshot import git_reports
+from learnd.lab.launcher import SandboxUnavailable
+from learnd.lab.prove import ProofRequest, ReplayCancelled, prove
+from learnd.lab.trees import NoRoomForTrees
+from learnd.steps.enqueue import recorded_snapshot
+from learnd.steps.faults import Cancelled, MachineFault
+from learnd.steps.run_folder import learning_dir, suffix
+from learnd.workplace import Workplace
+from state.commands import RecordEvidence, RecordStall, StartReplay
+from state.decide import Command
+from state.job import Job, JobStatus
+from state.refusal import Refused
+
+ACTOR = "learnd:lab"
+
+
+class NoScenario(Exception):
+    """The job has no scenario: the table does not allow this step then."""
+
+
+def replay(job: Job, place: Workplace, cancel: threading.Event) -> Sequence[Command]:
+    """Record that the replay starts, run it, and say what came of it."""
+    record = recorded_snapshot(job)
+    if job.scenario is None:
+        raise NoScenario(f"job {job.id[:8]} is {job.status} without a scenario")
+    sandbox = place.sandbox()
+    started = place.door.handle(
+        StartReplay(job.id, place.boot_id, sandbox.isolation, place.settings.replay_attempts), ACTOR
+    )
+    if isinstance(started, Refused) or place.door.job(job.id).status is not JobStatus.REPLAYING:
+        return []
+    store = place.store(job.repo_id, job.repo_path)
+    folder = learning_dir(job)
+    owner = Path(job.repo_path).stat()
+    request = ProofRequest(
+        job_id=job.id,
+        repo_path=Path(job.repo_path),
+        record=record,
+        scenario=job.scenario,
+        learning_dir=folder,
+        work_dir=place.work_dir,
+        lab=place.settings.lab,
+        owner_uid=owner.st_uid,
+        owner_gid=owner.st_gid,
+        progress=lambda line: place.progress(job.id, line),
+    )
+    try:
+        evidence = prove(request, store, sandbox, cancel)
+        name = f"evidence{suffix(job, place)}.json"
+        text = evidence.model_dump_json(indent=2) + "\n"
+        try:
+            file = put(store.repo, folder / name, text.encode())
+        except SnapshotError:
+            # The run's folder was deleted or planted with links: the evidence is kept in our own.
+            file = write_atomically(place.work_dir.parent / "evidence" / f"{job.id}.json", text)
+    except ReplayCancelled as error:
+        raise Cancelled(str(error)) from error
+    except SnapshotDamaged as error:
+        return [_stalled(job, place, error)]
+    except SandboxUnavailable as error:
+        raise MachineFault("sandbox", str(error)) from error
+    except (DiskFull, NoRoomForTrees) as error:
+        raise MachineFault("disk", str(error)) from error
+    return [RecordEvidence(job.id, evidence, file)]
+
+
+def _stalled(job: Job, place: Workplace, error: SnapshotDamaged) -> RecordStall:
+    """The snapshot does not hold; what git says of the work tree helps whoever looks into it."""
+    try:
+        status, log = git_reports(place.store(job.repo_id, job.repo_path), learning_dir(job))
+    except SnapshotError:
+        return RecordStall(job.id, error.cause, error.expected, error.found)
+    return RecordStall(job.id, error.cause, error.expected, error.found, status, log)

@@ -1,0 +1,155 @@
+"""queued -> scenario_ready: find out what to execute in order to verify the change.
+
+Everything here is read from the snapshot and the run's record, never from the live tree. What a person
+supplies instead goes through `store_manual`, and from there on is treated no better.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from events.values import FileRef, Scenario, ScenarioCommand, SnapshotRecord
+from learnd.assets import agent_dir
+from learnd.atomic import write_atomically
+from learnd.crystalizer.redact import redact, redact_line
+from learnd.harvest.faults import DiskFull, SnapshotError
+from learnd.harvest.places import put
+from learnd.harvest.prompt import acceptance_criteria
+from learnd.harvest.store import SnapshotStore
+from learnd.lab.manual import fill
+from learnd.lab.scenario import NoScenario, SynthesisRequest, synthesize
+from learnd.lab.templates import FOLDER, load
+from learnd.manifest.history import ExecutedCommand, execution_history
+from learnd.steps.enqueue import recorded_snapshot
+from learnd.steps.faults import MachineFault
+from learnd.steps.run_folder import RunGone, learning_dir, read_again, suffix
+from learnd.workplace import Workplace
+from state.commands import RecordScenario, RecordScenarioFailure
+from state.decide import Command
+from state.job import Job
+from state.job_rules import SCENARIO_ATTEMPTS
+
+TEMPLATE = "manual-scenario-template.md"
+
+
+def synthesize_scenario(job: Job, place: Workplace, cancel: threading.Event) -> Sequence[Command]:
+    """Synthesize a scenario from history, prompt, diff and templates, in that order."""
+    place.progress(job.id, "looking for the command that verifies the change")
+    try:
+        scenario = synthesize(synthesis_request(job, place))
+        text = scenario.model_dump_json(indent=2) + "\n"
+        file = _put(job, place, f"scenario{suffix(job, place)}.json", text)
+    except NoScenario as error:
+        return [scenario_failed(job, place, error.cause, error.detail, error.partial)]
+    except DiskFull as error:
+        raise MachineFault("disk", str(error)) from error
+    return [RecordScenario(job.id, scenario, file)]
+
+
+def synthesis_request(job: Job, place: Workplace) -> SynthesisRequest:
+    """What is known of the run and of its change."""
+    record = recorded_snapshot(job)
+    store = place.store(job.repo_id, job.repo_path)
+    prompt = _prompt(job)
+    files = frozenset(entry.path for entry in store.list_files(record.tree))
+
+    def read(path: str) -> bytes | None:
+        found = store.read_file(record.base_tree, path)
+        return store.read_file(record.tree, path) if found is None else found
+
+    shipped = load(agent_dir() / "task/templates", _own_templates(store, record))
+    return SynthesisRequest(
+        repo_path=job.repo_path,
+        history=_history(job),
+        prompt=prompt,
+        acceptance=acceptance_criteria(prompt) if prompt else None,
+        changed_paths=record.changed_paths,
+        files=files,
+        read=read,
+        stacks=shipped.stacks,
+        last_known_good=last_known_good(job, place),
+        also_at=_also_at(job),
+    )
+
+
+def _own_templates(store: SnapshotStore, record: SnapshotRecord) -> dict[str, bytes]:
+    """The repository's own templates, from the base: the change must not choose what it is judged by."""
+    found = {}
+    for entry in store.list_files(record.base_tree):
+        if entry.path.startswith(f"{FOLDER}/") and entry.path.endswith(".toml"):
+            found[entry.path] = store.read_file(record.base_tree, entry.path) or b""
+    return found
+
+
+def _also_at(job: Job) -> tuple[str, ...]:
+    try:
+        workspace = read_again(job).workspace
+    except RunGone:
+        return ()
+    return (workspace,) if workspace else ()
+
+
+def last_known_good(job: Job, place: Workplace) -> tuple[ScenarioCommand, ...]:
+    """Commands that proved an earlier change of this repository, the newest first."""
+    found: list[ScenarioCommand] = []
+    rows = [row for row in place.views().jobs(repo_id=job.repo_id) if row.evidence == "proven"]
+    for row in reversed(rows[-20:]):
+        scenario = place.door.job(row.id).scenario
+        found.extend(command for command in (scenario.commands if scenario else ()) if command not in found)
+    return tuple(found)
+
+
+def _history(job: Job) -> tuple[ExecutedCommand, ...]:
+    try:
+        return execution_history(read_again(job))
+    except (RunGone, OSError):
+        return ()  # the run's folder was deleted; the other sources may do
+
+
+def _prompt(job: Job) -> str | None:
+    if job.queued is None or job.queued.prompt is None:
+        return None
+    try:
+        return Path(job.queued.prompt.path).read_text(errors="replace")
+    except OSError:
+        return None
+
+
+def scenario_failed(
+    job: Job, place: Workplace, cause: str, detail: str, partial: dict[str, object]
+) -> RecordScenarioFailure:
+    """A failed attempt, with what was found so far and a template that a person can complete."""
+    marker = suffix(job, place)
+    text, _ = _redacted(json.dumps({"cause": cause, "detail": detail, **partial}, indent=2, default=str))
+    left = _put(job, place, f"scenario.partial{marker}.json", text + "\n")
+    template = (agent_dir() / "task/templates" / TEMPLATE).read_text()
+    form = _put(
+        job,
+        place,
+        f"manual-scenario{marker}.md",
+        fill(template, {"cause": cause, "detail": detail, **partial}, job=job.id),
+    )
+    return RecordScenarioFailure(job.id, cause, redact_line(detail), SCENARIO_ATTEMPTS, left, form)
+
+
+def _redacted(text: str) -> tuple[str, int]:
+    found = redact(text)
+    return found.text, found.count
+
+
+def store_manual(job: Job, text: str, scenario: Scenario) -> tuple[Scenario, FileRef]:
+    """Keep a person's completed template beside the run. Raises SnapshotError, DiskFull."""
+    folder = learning_dir(job)
+    file = put(Path(job.repo_path), folder / f"scenario-manual-{job.id[:8]}.md", text.encode())
+    return scenario, file
+
+
+def _put(job: Job, place: Workplace, name: str, text: str) -> FileRef:
+    """Write into the run's learning folder; into learnd's own where the run's folder is gone or planted."""
+    try:
+        return put(Path(job.repo_path), learning_dir(job) / name, text.encode())
+    except SnapshotError:
+        return write_atomically(place.settings.state_dir / "scenarios" / f"{job.id[:16]}-{name}", text)

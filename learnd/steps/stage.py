@@ -1,0 +1,76 @@
+"""drafted -> learned: the gates judge the draft, and the pattern's own stream takes over.
+
+The job's end and the pattern's beginning are one append: there is never one without the other. Files
+follow the event, and are brought to what the log says by the publisher.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from events.values import FileRef
+from learnd.atomic import file_ref
+from learnd.crystalizer.change import DiffUnreadable
+from learnd.crystalizer.grounding import Grounding
+from learnd.library.gates import GateReport, run_gates
+from learnd.steps.crystalize import NothingProven
+from learnd.steps.enqueue import recorded_snapshot
+from learnd.workplace import Workplace
+from state.commands import FinishJob, JudgeDraft, Origin, SkipJob
+from state.decide import Command
+from state.job import Job
+
+
+def stage_pattern(job: Job, place: Workplace, cancel: threading.Event) -> Sequence[Command]:
+    """Judge the draft; a rejected twin's tombstone ends the job instead."""
+    draft = job.draft
+    if draft is None:
+        raise NothingProven(f"job {job.id[:8]} is {job.status} without a draft")
+    tombstone = place.views().tombstone(job.repo_id, recorded_snapshot(job).diff.sha256)
+    if tombstone is not None:
+        return [SkipJob(job.id, "tombstone", f"pattern {tombstone[:8]} from the same change was rejected")]
+    text, damage = _draft_text(draft.draft)
+    report = GateReport(passed=(), failed=("draft", damage)) if damage else judge(job, text)
+    origin = Origin(
+        repo_id=job.repo_id,
+        repo_path=job.repo_path,
+        job_id=job.id,
+        manifest_path=job.manifest_path,
+        title=draft.title,
+        slug=draft.slug,
+        verdict="proven" if job.evidence and job.evidence.verdict == "proven" else "unproven",
+        text=draft.draft,
+        body=text,
+    )
+    failed_gate, detail = report.failed or (None, "")
+    return [
+        JudgeDraft(draft.pattern_id, origin, report.passed, failed_gate, detail),
+        FinishJob(job.id, draft.pattern_id, "quarantined" if failed_gate else "new"),
+    ]
+
+
+def judge(job: Job, text: str) -> GateReport:
+    """Hold a pattern's text against what this job's evidence exercised. Raises NothingProven, OSError."""
+    if job.evidence is None or job.scenario is None:
+        raise NothingProven(f"job {job.id[:8]} is {job.status} without evidence")
+    try:
+        diff = Path(recorded_snapshot(job).diff.path).read_bytes()
+        grounding = Grounding.of(job.evidence, diff, job.scenario)
+    except DiffUnreadable as error:
+        return GateReport(passed=(), failed=("grounding", str(error)))
+    return run_gates(text, grounding)
+
+
+def _draft_text(draft: FileRef) -> tuple[str, str]:
+    """The draft's text, and what is wrong with it: a draft that is not the one recorded is not judged."""
+    path = Path(draft.path)
+    try:
+        found = file_ref(path)
+        text = path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        return "", f"the draft cannot be read: {error}"
+    if found.sha256 != draft.sha256:
+        return "", f"the draft's digest is {found.sha256[:12]}, recorded was {draft.sha256[:12]}"
+    return text, ""
