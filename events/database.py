@@ -94,7 +94,8 @@ def open_writer(path: Path) -> Connection:
         _require_wal(database, path)
         connection.execute("PRAGMA synchronous=FULL")
         _make_tables(database)
-        _sync_folder(path.parent)
+        # SQLite makes only those names durable that it made itself.
+        _sync(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     except sqlite3.DatabaseError as error:
         connection.close()
         raise _unusable(path, error) from error
@@ -128,6 +129,18 @@ def open_reader(path: Path) -> Connection:
         return _open_uri(path, "mode=ro&immutable=1")
     except sqlite3.DatabaseError as error:
         raise _unusable(path, error) from error
+
+
+def empty_write_ahead_log(connection: sqlite3.Connection, path: Path) -> bool:
+    """Move all that was committed into the file, for good; False when a reader stood in the way.
+
+    What was written to the write-ahead log but never counted as committed can then not come back. Raises
+    sqlite3.OperationalError, OSError.
+    """
+    busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    # SQLite syncs the file but not the cut: after a power loss the old frames could stand there again.
+    _sync(path.with_name(path.name + "-wal"), os.O_RDONLY)
+    return not busy
 
 
 def is_environmental(error: sqlite3.Error) -> bool:
@@ -248,11 +261,20 @@ def _make_tables(database: Database) -> None:
 
 
 def _make_private_file(path: Path) -> None:
-    """SQLite would make it under the umask; its side files take this file's mode."""
+    """SQLite would make it under the umask; its side files take this file's mode.
+
+    A file that is there is not opened: closing it again would drop the locks that SQLite holds on it for this
+    process (POSIX locks belong to the process, not to the descriptor).
+    """
     try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    except FileExistsError:
+        if not os.access(path, os.R_OK | os.W_OK):
+            raise LogUnusable(
+                f"{path} may not be written by this user. Next: run as the user of learnd's daemon"
+            ) from None
     except OSError as error:
-        raise LogUnusable(f"the log {path} cannot be opened for writing: {error.strerror}") from error
+        raise LogUnusable(f"the log {path} cannot be made: {error.strerror}") from error
 
 
 def _open_uri(path: Path, query: str) -> Connection:
@@ -288,9 +310,8 @@ def _size(path: Path) -> int:
         return 0
 
 
-def _sync_folder(folder: Path) -> None:
-    """Make the file's own name durable, as SQLite does only for names it made itself."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+def _sync(path: Path, flags: int) -> None:
+    handle = os.open(path, flags | os.O_CLOEXEC)
     try:
         os.fsync(handle)
     finally:

@@ -7,12 +7,13 @@ re-reads the event at its cursor with each page: another hash there, or none, me
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 from events.chain import GENESIS
-from events.database import LogMissing, open_reader
+from events.database import LogUnusable, open_reader
 from events.recorded import Recorded, Row, read_row
 
 PAGE = 1000
@@ -35,13 +36,16 @@ def follow(path: Path, after: int, *, stop: threading.Event, poll_s: float) -> I
     try:
         while not stop.is_set():
             page = follower.page()
-            for event in page:
+            for row in page:
                 if stop.is_set():
                     return
-                yield event
+                yield read_row(row)
             while not page and not follower.has_news():
                 if stop.wait(poll_s):
                     return
+    except sqlite3.DatabaseError as error:
+        # A file that could be read a moment ago was written over; a writer of the log leaves it readable.
+        raise LogReplaced(path, follower.position, f"it can no longer be read ({error})") from error
     finally:
         follower.close()
 
@@ -51,30 +55,31 @@ class _Follower:
 
     def __init__(self, path: Path, after: int) -> None:
         self._path = path
-        self._file = _identity(path)
+        self.position = after
+        self._file = self._identity()
         self._open()
-        self._position = after
         self._hash = self._hash_at(after)
 
-    def page(self) -> list[Recorded]:
+    def page(self) -> list[Row]:
         """The next events, at most PAGE of them. Raises LogReplaced."""
         self._seen = self._data_version()
         query = "SELECT * FROM events WHERE position >= ? ORDER BY position LIMIT ?"
-        rows: list[Row] = self._connection.execute(query, (self._position, PAGE + 1)).fetchall()
-        if self._position > 0:
+        rows: list[Row] = self._connection.execute(query, (self.position, PAGE + 1)).fetchall()
+        if self.position > 0:
             found = rows.pop(0) if rows else None
-            if found is None or found[0] != self._position or found[-1] != self._hash:
-                raise LogReplaced(self._path, self._position, "the event read last is no longer there")
+            if found is None or found[0] != self.position or found[-1] != self._hash:
+                raise LogReplaced(self._path, self.position, "the event read last is no longer there")
         if rows:
-            self._position, self._hash = rows[-1][0], rows[-1][-1]
-        return [read_row(row) for row in rows]
+            self.position, self._hash = rows[-1][0], rows[-1][-1]
+        return rows
 
     def has_news(self) -> bool:
-        """Whether anything was written since the last page, as far as can be told cheaply. Raises LogReplaced."""
-        if _identity(self._path) != self._file:
-            raise LogReplaced(self._path, self._position, "another file stands in its place")
-        if _side_files(self._path) != self._sides:
-            # Restored in place, or first written after a read-only look: this connection would never see it.
+        """Whether anything may have been written since the last page. Cheap. Raises LogReplaced."""
+        if self._identity() != self._file:
+            raise LogReplaced(self._path, self.position, "another file stands in its place")
+        if self._traces() != self._left:
+            # A checkpoint, or the log restored into the same file, or its first writer since a read-only look:
+            # in the last two cases the old connection would never see what is there now.
             self.close()
             self._open()
             return True
@@ -86,9 +91,9 @@ class _Follower:
     def _open(self) -> None:
         try:
             self._connection = open_reader(self._path)
-        except LogMissing as error:
-            raise LogReplaced(self._path, 0, "it was removed") from error
-        self._sides = _side_files(self._path)
+        except LogUnusable as error:
+            raise LogReplaced(self._path, self.position, f"it can no longer be read ({error})") from error
+        self._left = self._traces()
         self._seen = self._data_version()
 
     def _data_version(self) -> int:
@@ -103,21 +108,22 @@ class _Follower:
             raise LogReplaced(self._path, position, "the log ends before it")
         return str(row[0])
 
+    def _identity(self) -> tuple[int, int]:
+        try:
+            status = self._path.stat()
+        except FileNotFoundError as error:
+            raise LogReplaced(self._path, self.position, "it was removed") from error
+        return status.st_dev, status.st_ino
 
-def _identity(path: Path) -> tuple[int, int]:
+    def _traces(self) -> list[tuple[int, ...]]:
+        """What writing past this connection changes: the file itself, and which side files stand beside it."""
+        side = [self._path.with_name(self._path.name + suffix) for suffix in ("-wal", "-shm")]
+        return [_trace(self._path), *(_trace(file)[:1] for file in side)]
+
+
+def _trace(path: Path) -> tuple[int, ...]:
     try:
         status = path.stat()
-    except FileNotFoundError as error:
-        raise LogReplaced(path, 0, "it was removed") from error
-    return status.st_dev, status.st_ino
-
-
-def _side_files(path: Path) -> tuple[int, ...]:
-    """Inodes of the write-ahead log and its index, 0 where there is none."""
-    inodes = []
-    for suffix in ("-wal", "-shm"):
-        try:
-            inodes.append(path.with_name(path.name + suffix).stat().st_ino)
-        except FileNotFoundError:
-            inodes.append(0)
-    return tuple(inodes)
+    except FileNotFoundError:
+        return ()
+    return status.st_ino, status.st_size, status.st_mtime_ns

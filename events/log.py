@@ -29,6 +29,7 @@ from events.database import (
     Connection,
     LogMissing,
     LogUnusable,
+    empty_write_ahead_log,
     is_disk_full,
     is_environmental,
     open_reader,
@@ -80,7 +81,10 @@ class AppendFailed(Exception):
 
 
 class AppendOutcomeUnknown(AppendFailed):
-    """The machine failed in such a way that nobody can say whether the append stands. Stop, and fold the log anew."""
+    """The machine failed in such a way that nobody can say whether the append stands.
+
+    The log takes no more appends: end the process, and let the next one fold the log anew.
+    """
 
 
 class EventLog:
@@ -293,16 +297,19 @@ class EventLog:
         """
         assert self._writer is not None  # noqa: S101 - a transaction was open on it
         self._writer.close()
+        self._writer = None
         try:
-            self._writer = open_writer(self.path)
-            busy, _, _ = self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-            if busy:
-                raise AppendOutcomeUnknown(self.path, "a reader kept the write-ahead log from being settled")
-            found = self._writer.execute("SELECT 1 FROM events WHERE id = ?", (event_id,)).fetchone()
-        except (sqlite3.Error, LogUnusable) as error:
+            writer = open_writer(self.path)
+            settled = empty_write_ahead_log(writer, self.path)
+            found = writer.execute("SELECT 1 FROM events WHERE id = ?", (event_id,)).fetchone()
+        except (sqlite3.Error, LogUnusable, OSError) as error:
             raise AppendOutcomeUnknown(
                 self.path, f"the log cannot be settled after a failed commit: {error}"
             ) from error
+        if not settled:
+            writer.close()
+            raise AppendOutcomeUnknown(self.path, "a reader kept the log from being settled after a failed commit")
+        self._writer = writer
         return found is not None
 
 
