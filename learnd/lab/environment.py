@@ -33,6 +33,29 @@ FOLDERS = (".venv", "venv", "env", ".env", "virtualenv", "node_modules", "vendor
 
 VENV_FOLDERS = (".venv", "venv", "env", ".env", "virtualenv")
 SYSTEM_PATH = ("/usr/local/bin", "/usr/bin", "/bin", "/usr/local/sbin", "/usr/sbin", "/sbin")
+STARTERS = frozenset(
+    [
+        "make",
+        "just",
+        "npm",
+        "npx",
+        "yarn",
+        "pnpm",
+        "tox",
+        "nox",
+        "uv",
+        "poetry",
+        "hatch",
+        "pdm",
+        "rye",
+        "env",
+        "sh",
+        "corepack",
+    ]
+)
+BEHIND = ("python3", "python", "node")
+"""What the starters may start; bound where the daemon's PATH has it."""
+
 OVERLAYS_MAX = 200
 OVERLAY_BYTES_MAX = 256 << 20
 SCANNED_FOLDERS_MAX = 4000
@@ -182,13 +205,17 @@ def _resolve(command: ScenarioCommand, repo: Path, folders: Mapping[Path, Path],
         if word.startswith("/") or "/" in word:
             _note_venv(cwd / word, repo, folders, found)
     near = [folder for folder in folders if folder.parent == cwd or folder.parent in cwd.parents]
-    for name in words[:1] if command.argv[:1] != ("bash",) else _command_words(words):
+    shell = command.argv[:1] == ("bash",)
+    needed = () if shell else words[:1]
+    program = PurePosixPath(words[0]).name if words else ""
+    perhaps = (*(_command_words(words) if shell else ()), *(BEHIND if shell or program in STARTERS else ()))
+    for name in (*needed, *perhaps):
         executable = _executable(name, cwd, near, command.env.get("PATH"))
         if executable is None:
-            if command.argv[:1] != ("bash",):
-                found.missing.append(name)
+            found.missing += [name] if name in needed else []
             continue
-        found.named.append(f"{name} = {executable}")
+        if name not in BEHIND or name in needed:
+            found.named.append(f"{name} = {executable}")
         _note_venv(executable, repo, folders, found)
         _bind_executable(executable, found)
 

@@ -25,9 +25,9 @@ from learnd.harvest.store import SnapshotStore
 from learnd.lab.environment import discover
 from learnd.lab.hunks import UNITS_MAX, AddedNames, DiffUnreadable, Unit, added_names, defined, split
 from learnd.lab.probe import watched_modules
-from learnd.lab.reading import Code, redacted
+from learnd.lab.reading import Code, printable, redacted
 from learnd.lab.replay import Laboratory, ReplayCancelled, ReplayLog
-from learnd.lab.sandbox import Sandbox, prepare
+from learnd.lab.sandbox import RunRefused, Sandbox, prepare
 from learnd.lab.templates import FOLDER, Stack, is_test_path, load
 from learnd.lab.trees import Workspace, choose_root
 from learnd.lab.verdict import Judgement, Replayed, always, flake_upper_bound, hunk_verdict, judge, with_hunks
@@ -35,6 +35,7 @@ from learnd.settings import Lab
 
 LOG_NAME = "scenario-validation.log"
 TURNED_MAX = 50
+DETAIL_MAX = 2000
 SMALLEST_HUNK_S = 1.0
 """With less than this (or less than twice a snapshot's replay) left, a hunk is not begun."""
 
@@ -127,11 +128,14 @@ def _examine(request: ProofRequest, laboratory: Laboratory, change: Change) -> E
     if environment.missing:
         judgement = Judgement("inconclusive", "environment", f"no executable of this name: {environment.missing}")
         return _evidence(judgement, laboratory, Sides((), ()), (), change)
-    sides = replay_sides(laboratory, change, request.progress)
-    judgement = _judged(sides, request, change)
-    hunks: tuple[HunkEvidence, ...] = ()
-    if judgement.verdict == "proven":
-        hunks = ablate(laboratory, change, sides, request.progress)
+    sides, hunks = Sides((), ()), tuple[HunkEvidence, ...]()
+    try:
+        sides = replay_sides(laboratory, change, request.progress)
+        judgement = _judged(sides, request, change)
+        if judgement.verdict == "proven":
+            hunks = ablate(laboratory, change, sides, request.progress)
+    except RunRefused as error:
+        return _evidence(Judgement("inconclusive", "environment", str(error)), laboratory, sides, hunks, change)
     loaded = any(replay.loaded for replay in sides.snapshot)
     probed = all(replay.probed for replay in sides.snapshot)
     judgement = with_hunks(judgement, hunks, probed=probed, loaded=loaded)
@@ -252,7 +256,9 @@ def _ablated(laboratory: Laboratory, snapshot: str, unit: Unit, sides: Sides, le
 
 def _hunk(unit: Unit, verdict: HunkVerdict, turned: frozenset[str] = frozenset()) -> HunkEvidence:
     tests = tuple(redacted(test) for test in sorted(turned)[:TURNED_MAX])
-    return HunkEvidence(file=unit.file, lines=unit.lines, header=redacted(unit.header), verdict=verdict, turned=tests)
+    return HunkEvidence(
+        file=printable(unit.file), lines=unit.lines, header=redacted(unit.header), verdict=verdict, turned=tests
+    )
 
 
 # --- what comes out -----------------------------------------------------------------------------------
@@ -271,7 +277,7 @@ def _evidence(
     return Evidence(
         verdict=judgement.verdict,
         cause=judgement.cause,
-        detail=redacted("; ".join(detail for detail in details if detail)),
+        detail=redacted("; ".join(detail for detail in details if detail), DETAIL_MAX),
         isolation=laboratory.sandbox.isolation,
         base=tuple(replay.outcome for replay in sides.base),
         snapshot=tuple(replay.outcome for replay in sides.snapshot),

@@ -117,7 +117,7 @@ def combined(done: Sequence[Done], loaded: Loaded, seed: int, code: Code) -> Rep
         source=deciding.read.source,
         counts=_counted([read.counts for read in reads if read.counts is not None]),
         failing=tuple(redacted(name) for name in sorted(failed)[:FAILING_MAX]),
-        detail=redacted(detail)[:DETAIL_MAX],
+        detail=redacted(detail),
     )
     missing = frozenset(name for each in done for name in code.missing(each))
     return Replayed(outcome, passed, failed, missing, loaded.ours, probed=loaded.started)
@@ -184,11 +184,16 @@ def _counted(counts: Iterable[TestCounts]) -> TestCounts | None:
     )
 
 
-def redacted(text: str) -> str:
-    """Free text of a run as it may stand in an event."""
+def redacted(text: str, most: int = DETAIL_MAX) -> str:
+    """Free text of a run as it may stand in an event: at most `most` characters, no secret, storable."""
     from learnd.crystalizer.redact import redact_line  # noqa: PLC0415 - its detectors are slow to import
 
-    return redact_line(text).encode("utf-8", "replace").decode()
+    return printable(redact_line(text[:most]))
+
+
+def printable(text: str) -> str:
+    """`text` without lone surrogates, which stand for odd bytes in names and which JSON cannot hold."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 # --- for people ---------------------------------------------------------------------------------------

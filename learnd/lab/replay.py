@@ -9,6 +9,7 @@ output is believed to be more than text; outcomes come from `outcomes`, which re
 
 from __future__ import annotations
 
+import shutil
 import threading
 import time
 from dataclasses import dataclass, field
@@ -28,6 +29,8 @@ from learnd.settings import Lab
 LOG_MAX = 1 << 20
 PROBE = "probe"
 SHORTEST_S = 0.1
+DISK_MB = 4096
+"""What a replay may write into its tree, or half of what is free where that is less: it may stand in memory."""
 
 
 class ReplayCancelled(Exception):
@@ -153,6 +156,7 @@ class Laboratory:
             processes=lab.processes,
             file_mb=lab.file_mb,
             output_mb=lab.output_mb,
+            disk_mb=min(DISK_MB, shutil.disk_usage(self.workspace.folder).free // 2 >> 20),
         )
 
     def _binds(self, place: Place) -> tuple[tuple[Path, Path], ...]:

@@ -24,8 +24,9 @@ from pathlib import Path
 from types import TracebackType
 
 MEMORY = Path("/dev/shm")  # noqa: S108 - the folder below is checked to be ours, and each tree has an unguessable name
-ROOM_FACTOR = 3
-"""A tree goes into memory when three times its size fits in half of what is free: the replay writes too."""
+ROOM_FACTOR = 6
+MEMORY_ROOM = 1 << 30
+"""A tree goes into memory when that leaves room: six times its size, and a gigabyte at least. Replays write too."""
 
 GONE = ".gone-"
 
@@ -55,7 +56,7 @@ def choose_root(work_dir: Path, override: Path | None, tree_bytes: int) -> Path:
             refused.append(f"{root}: {error}")
             continue
         # On a disk the last root is taken when the tree fits at all: there is nowhere else to go.
-        wanted = 2 * ROOM_FACTOR * tree_bytes if root.is_relative_to(MEMORY) else tree_bytes
+        wanted = max(ROOM_FACTOR * tree_bytes, MEMORY_ROOM) if root.is_relative_to(MEMORY) else tree_bytes
         if free > wanted:
             return root
         refused.append(f"{root}: {free >> 20} MB free, {wanted >> 20} MB wanted")
@@ -68,6 +69,8 @@ def _own(root: Path) -> None:
     found = root.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
         raise PermissionError(f"is not a folder of user {os.geteuid()}")
+    if os.statvfs(root).f_flag & os.ST_NOEXEC:
+        raise PermissionError("is mounted noexec, where built extensions and scripts of a tree cannot run")
     if root.is_relative_to(MEMORY):
         root.chmod(0o711)
 
@@ -92,23 +95,18 @@ def remove_tree(path: Path) -> None:
 
     Raises OSError when something cannot be removed.
     """
-
-    def let_in(_call: object, failed: str, error: BaseException) -> None:
-        if isinstance(error, FileNotFoundError):
-            return
-        _writable(Path(failed).parent)
-        _writable(Path(failed))
-        if Path(failed).is_dir() and not Path(failed).is_symlink():
-            shutil.rmtree(failed)
-        else:
-            Path(failed).unlink(missing_ok=True)
-
-    shutil.rmtree(path, onerror=lambda call, failed, info: let_in(call, failed, info[1]))
-
-
-def _writable(path: Path) -> None:
-    if not path.is_symlink() and path.is_dir():
-        path.chmod(stat.S_IMODE(path.stat().st_mode) | stat.S_IRWXU)
+    try:
+        shutil.rmtree(path)
+    except FileNotFoundError:
+        return
+    except PermissionError:
+        path.chmod(stat.S_IRWXU)
+        for folder, names, _ in os.walk(path):  # from above: a folder is opened before it is walked into
+            for name in names:
+                inner = Path(folder, name)
+                if not inner.is_symlink():
+                    inner.chmod(stat.S_IRWXU)
+        shutil.rmtree(path)
 
 
 @dataclass(frozen=True)
@@ -127,7 +125,8 @@ class Workspace:
         if not job_id or "/" in job_id or job_id.startswith("."):
             raise ValueError(f"job id {job_id!r} cannot name a folder")
         self.folder = root / job_id
-        self.folder.mkdir(parents=True, exist_ok=True)
+        remove_tree(self.folder)  # what a crash of this very job left
+        self.folder.mkdir(parents=True)
         self.folder.chmod(0o711)
         self._aside = ThreadPoolExecutor(max_workers=1, thread_name_prefix="learnd-trees")
         self._pending: list[Future[None]] = []
