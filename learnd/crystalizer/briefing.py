@@ -128,7 +128,7 @@ def _hunks(quotes: Iterable[Quote], room: int) -> tuple[str, int, int]:
     parts: list[str] = []
     shown = counts = 0
     for quote in quotes:
-        head = f"## {quote.path.encode('utf-8', 'replace').decode()}, lines {quote.first}-{quote.last}"
+        head = f"## {quote.name}, lines {quote.first}-{quote.last}"
         text, hidden = safe(quote.text)
         lines = _fit(text.split("\n"), room - _size(head))
         if not lines:

@@ -46,6 +46,11 @@ class Quote:
     lines: tuple[str, ...]
 
     @property
+    def name(self) -> str:
+        """The path as text that can be stored and stands on one line."""
+        return self.path.encode("utf-8", "replace").decode().replace("\n", "?").replace("`", "?")
+
+    @property
     def text(self) -> str:
         return "\n".join(self.lines)
 

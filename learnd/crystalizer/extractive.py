@@ -67,14 +67,16 @@ def write(request: DraftRequest) -> Draft:
     """Write the draft. Raises NothingExercised, DiffUnreadable (of `change`)."""
     change = exercised_change(request.diff, request.evidence, request.scenario)
     grounding = Grounding.of_change(change, request.evidence, request.scenario)
+    # First what the run said freely: what is judged as grounded must be what is written.
     prompt, hidden = safe((request.prompt or "")[:_PROMPT_READ])
+    report, more = safe(_report(request.evidence))
     if not change.quotes:
         raise NothingExercised(
             "no hunk of the change was exercised: reverting each alone left every result as it was, "
             "so there is nothing that a pattern may claim"
         )
     texts = {
-        "problem": _problem(prompt, request, grounding),
+        "problem": _problem(prompt, report, request, grounding),
         "solution": _solution(change),
         "rationale": _rationale(request, change),
         "title": _title(prompt, request.evidence, change, grounding),
@@ -85,12 +87,12 @@ def write(request: DraftRequest) -> Draft:
         problem=made["problem"][0],
         solution=made["solution"][0],
         rationale=made["rationale"][0],
-        cited_files=tuple(_shown(path) for path in change.paths),
+        cited_files=tuple(dict.fromkeys(quote.name for quote in change.quotes)),
         tags=_tags(change, request),
         author="extractive",
         prompt_pack=NAME,
         prompt_pack_stamp=stamp(),
-        redactions=hidden + sum(count for _, count in made.values()),
+        redactions=hidden + more + sum(count for _, count in made.values()),
     )
 
 
@@ -108,12 +110,13 @@ def _title(prompt: str, evidence: Evidence, change: Change, grounding: Grounding
         first = _sentences(heading)[0].rstrip(".!:;, ")
         title = _cut(first, TITLE_MAX)
         if len(title) >= 8 and "[redacted:" not in title and not grounding.ungrounded(title):
-            return title[0].upper() + title[1:]
+            # A name of code keeps its spelling.
+            return title[0].upper() + title[1:] if re.match(r"[a-z]+(?:[ ,:]|$)", title) else title
         break
     turned = _turned(evidence)
     if turned:
         return _cut(f"Make {_bare_name(turned[0])} pass", TITLE_MAX)
-    return _cut(f"Change to {_shown(change.paths[0])}", TITLE_MAX)
+    return _cut(f"Change to {change.quotes[0].name}", TITLE_MAX)
 
 
 def _bare_name(test: str) -> str:
@@ -133,8 +136,8 @@ def _cut(text: str, limit: int) -> str:
 # --- problem ----------------------------------------------------------------------------------------
 
 
-def _problem(prompt: str, request: DraftRequest, grounding: Grounding) -> str:
-    parts = [*_asked(prompt, grounding), *_how_the_base_failed(request, grounding)]
+def _problem(prompt: str, report: str, request: DraftRequest, grounding: Grounding) -> str:
+    parts = [*_asked(prompt, grounding), *_how_the_base_failed(report, request, grounding)]
     return "\n\n".join(parts)
 
 
@@ -167,7 +170,7 @@ def _sentences(text: str) -> list[str]:
     return [part for part in re.split(r"(?<=[.!?])\s+(?=[A-Z`\"'(*_])", text) if part] or [text]
 
 
-def _how_the_base_failed(request: DraftRequest, grounding: Grounding) -> list[str]:
+def _how_the_base_failed(report: str, request: DraftRequest, grounding: Grounding) -> list[str]:
     evidence = request.evidence
     failed = [replay for replay in evidence.base if not replay.ok]
     if evidence.verdict != "proven" or not failed:
@@ -183,20 +186,21 @@ def _how_the_base_failed(request: DraftRequest, grounding: Grounding) -> list[st
     parts = [said + (". These tests failed:" if tests else ".")]
     if tests:
         parts.append(_bulleted(tests))
-    detail = _detail(failed, grounding)
+    detail = _detail(report, grounding)
     if detail:
         parts += ["The failure, as it was reported:", _fence("text", detail)]
     return parts
 
 
-def _detail(failed: Sequence[ReplayOutcome], grounding: Grounding) -> list[str]:
-    """The first report's lines, without those that name what was not exercised (tracebacks through libraries)."""
-    for replay in failed:
-        lines = [line.rstrip() for line in replay.detail.splitlines() if line.strip()]
-        kept, _ = grounded_only(grounding, lines)
-        if kept:
-            return kept[:_DETAIL_LINES_MAX]
-    return []
+def _report(evidence: Evidence) -> str:
+    """What the first failed replay said of the failure."""
+    return next((replay.detail for replay in evidence.base if not replay.ok and replay.detail.strip()), "")
+
+
+def _detail(report: str, grounding: Grounding) -> list[str]:
+    """The report's first lines, without those that name what was not exercised (tracebacks through libraries)."""
+    kept, _ = grounded_only(grounding, (line.rstrip() for line in report.splitlines() if line.strip()))
+    return kept[:_DETAIL_LINES_MAX]
 
 
 # --- solution ---------------------------------------------------------------------------------------
@@ -210,7 +214,7 @@ _BASIS: Final = {
 
 def _solution(change: Change) -> str:
     files = len(change.paths)
-    where = f"in `{_shown(change.paths[0])}`" if files == 1 else f"in {files} files"
+    where = f"in `{change.quotes[0].name}`" if files == 1 else f"in {files} files"
     only = len(change.quotes) == 1
     intro = f"The change, quoted as it stands {where}. {_basis(change)}"
     parts = [intro]
@@ -244,7 +248,7 @@ def _basis(change: Change) -> str:
 
 def _place(quote: Quote, *, short: bool = True) -> str:
     span = f"line {quote.first}" if quote.first == quote.last else f"lines {quote.first}–{quote.last}"
-    return f"`{_shown(quote.path)}`, {span}" if short else f"`{_shown(quote.path)}`, {span} after the change"
+    return f"`{quote.name}`, {span}" if short else f"`{quote.name}`, {span} after the change"
 
 
 # --- rationale --------------------------------------------------------------------------------------
@@ -358,10 +362,6 @@ def _fence(info: str, lines: Sequence[str]) -> str:
     longest = max((len(run) for line in lines for run in re.findall(r"`{3,}", line)), default=2)
     mark = "`" * (longest + 1)
     return "\n".join([f"{mark}{info}", *lines, mark])
-
-
-def _shown(path: str) -> str:
-    return path.encode("utf-8", "replace").decode().replace("\n", "?").replace("`", "?")
 
 
 def _count(number: int, noun: str) -> str:

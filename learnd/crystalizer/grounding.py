@@ -20,6 +20,8 @@ from typing import Final, Literal
 
 from events.values import Evidence, Scenario
 from learnd.crystalizer.change import Change, commands, exercised_change, named_tests
+from learnd.crystalizer.draft import plain
+from learnd.crystalizer.redact import generalise
 from learnd.crystalizer.vocabulary import FOLDERS, LANGUAGE, PROPER
 
 
@@ -88,7 +90,9 @@ class Grounding:
         lines: dict[str, tuple[tuple[int, int], ...]] = {}
         for quote in quotes:
             lines[quote.path] = (*lines.get(quote.path, ()), (quote.first, quote.last))
-        corpus = "\n".join([*code, *said, *sorted(paths)])
+        raw = "\n".join([*code, *said, *sorted(paths), *(quote.name for quote in quotes)])
+        # A draft says these things as `safe` leaves them.
+        corpus = f"{raw}\n{generalise(plain(raw))}"
         return cls(frozenset(paths), frozenset(_WORD.findall(corpus)), lines, corpus)
 
     def ungrounded(self, text: str) -> list[Claim]:

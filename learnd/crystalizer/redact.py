@@ -38,7 +38,7 @@ LONGEST_LINE: Final = 5_000
 """Longer lines are replaced unread: they are minified or generated, and the detectors' regexes are not linear."""
 
 _MARKER = re.compile(r"[ \t]*[+-]?[ \t]*\[redacted: [A-Za-z0-9 .()-]+\]$")
-_INDENT = re.compile(r"[ \t]*[+-]?[ \t]*")
+_INDENT = re.compile(r"[ \t]*(?:[+-](?!-{3,4} ?(?:BEGIN|END) ))?[ \t]*")
 
 # A value that stands for a secret instead of being one: templates, references, masks.
 _PLACEHOLDER = re.compile(
@@ -283,7 +283,7 @@ _PEM_LINES: Final = 400
 
 def _encoded(line: str) -> str | None:
     """What stands in `line` if it is nothing but base64, taken out of quotes, signs and `\\n` escapes."""
-    inner = line.strip(" \t+-,;()\"'`\\")
+    inner = line.strip(" \t+-,;\"'`\\")
     inner = inner.removesuffix("\\n").removesuffix("\\r").strip("\"'\\ ")
     return inner if re.fullmatch(r"[A-Za-z0-9+/]+={0,3}", inner) else None
 
@@ -317,7 +317,8 @@ def _pem_body(lines: Sequence[str], start: int, step: int, edge: re.Pattern[str]
         if content is not None and len(content) >= 16:
             sure = len(loose)
     # No other edge: what is surely encoded, and the short last line that may follow it.
-    return loose[: sure + 1] if sure and sure < len(loose) and _encoded(lines[loose[sure]]) else loose[:sure]
+    last = (_encoded(lines[loose[sure]]) or "") if 0 < sure < len(loose) else ""
+    return loose[: sure + bool(last.endswith("=") or (re.search(r"\d", last) and re.search(r"[A-Za-z]", last)))]
 
 
 def _mark_encoded_runs(lines: Sequence[str], kinds: list[str | None]) -> None:
