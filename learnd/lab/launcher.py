@@ -97,15 +97,17 @@ def tool(name: str) -> str:
     return found
 
 
-def launch(argv: Sequence[str], *, pass_fds: Sequence[int] = (), cwd: Path = Path("/")) -> subprocess.Popen[bytes]:
-    """Start argv from the launching thread in a session of its own: stdin empty, stdout and stderr one pipe."""
-    return _launching_thread().submit(_start, list(argv), tuple(pass_fds), cwd).result()
+def launch(
+    argv: Sequence[str], *, pass_fds: Sequence[int] = (), cwd: Path = Path("/"), stdin: int = subprocess.DEVNULL
+) -> subprocess.Popen[bytes]:
+    """Start argv from the launching thread in a session of its own; stdout and stderr are one pipe."""
+    return _launching_thread().submit(_start, list(argv), tuple(pass_fds), cwd, stdin).result()
 
 
-def _start(argv: list[str], pass_fds: tuple[int, ...], cwd: Path) -> subprocess.Popen[bytes]:
+def _start(argv: list[str], pass_fds: tuple[int, ...], cwd: Path, stdin: int) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         argv,
-        stdin=subprocess.DEVNULL,
+        stdin=stdin,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         env=LAUNCH_ENV,

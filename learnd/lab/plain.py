@@ -1,9 +1,9 @@
 """A replay without a sandbox, which only the operator may choose: `sandbox = "none"`.
 
-What still holds: never uid 0, an environment of its own, the per-process limits, the wall time, the output cap, and
-that no process which kept the environment it was given outlives the replay. What does not: nothing is hidden, the
-network is there, and the tree stands where it was restored, not at the repository's path. Binds into the tree become
-links, overlays copies.
+What still holds: never uid 0, an environment of its own, the per-process limits, the wall time, the output cap, that
+no process which kept the environment it was given outlives the replay, and that its process group dies with the daemon.
+What does not: nothing is hidden, the network is there, and the tree stands where it was restored, not at the
+repository's path. Binds into the tree become links, overlays copies.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import signal
 import subprocess
 import time
 import uuid
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import Final
@@ -25,20 +26,35 @@ from learnd.lab.limits import prlimit_argv
 
 MARK: Final = "LEARND_REPLAY"
 SWEEPS: Final = 50
+LIFELINE: Final = 'exec 3<&0 </dev/null; ( read -r _ <&3; kill -9 -$$ ) & exec 3<&-; "$@"'
+"""Its stdin is a pipe that the daemon holds open: when the daemon dies, however, so does the process group."""
 
 
 def lay_binds(spec: SandboxRun) -> None:
-    """Put links to bound folders, and copies of overlays, where the sandbox would have bound them."""
+    """Put links to bound folders, and copies of overlays, where the sandbox would have bound them.
+
+    Raises RunRefused where the tree already has something of its own, or a link on the way. Nothing is written through
+    a link: this is the daemon writing, maybe as root, where an agent laid the links.
+    """
     root = PurePosixPath(spec.mount_at)
-    for host, inside in spec.read_only_binds:
+    for host, at in _in_tree(spec.read_only_binds, spec.tree, root):
+        target = host.resolve(strict=True)
+        if not at.is_symlink() and not at.exists():
+            at.symlink_to(target)
+        elif not at.is_symlink() or at.readlink() != target:
+            raise RunRefused(at, "the tree has something of its own where a folder is to be linked")
+    for host, at in _in_tree(spec.overlays, spec.tree, root):
+        if at.is_symlink() or at.is_dir():
+            raise RunRefused(at, "the tree has a link or a folder where a file is to be laid")
+        at.unlink(missing_ok=True)
+        with host.open("rb") as source, at.open("xb") as copy:
+            shutil.copyfileobj(source, copy)
+
+
+def _in_tree(binds: tuple[tuple[Path, Path], ...], tree: Path, root: PurePosixPath) -> Iterator[tuple[Path, Path]]:
+    for host, inside in binds:
         if PurePosixPath(inside).is_relative_to(root):
-            at = _place(spec.tree, PurePosixPath(inside).relative_to(root))
-            if not at.is_symlink():
-                at.symlink_to(host.resolve(strict=True))
-    for host, inside in spec.overlays:
-        if PurePosixPath(inside).is_relative_to(root):
-            at = _place(spec.tree, PurePosixPath(inside).relative_to(root))
-            shutil.copyfile(host, at, follow_symlinks=True)
+            yield host, _place(tree, PurePosixPath(inside).relative_to(root))
 
 
 def _place(tree: Path, relative: PurePosixPath) -> Path:
@@ -56,7 +72,8 @@ def plain_argv(spec: SandboxRun, user: User, home: Path, mark: str) -> list[str]
     environment = replay_env(spec, home=str(home), temp=str(home)) | {MARK: mark}
     assigned = [f"{name}={value}" for name, value in environment.items()]
     limited = [tool("choom"), "-n", "1000", "--", tool("prlimit"), *prlimit_argv(spec.limits), "--"]
-    return [*drop_argv(user), *limited, tool("env"), "-i", *assigned, *spec.argv]
+    guard = [tool("sh"), "-c", LIFELINE, "learnd-replay"]
+    return [*drop_argv(user), *limited, tool("env"), "-i", *assigned, *guard, *spec.argv]
 
 
 def working_folder(spec: SandboxRun) -> Path:

@@ -159,12 +159,15 @@ def _run_plain(spec: SandboxRun, user: User, cancel: threading.Event) -> Sandbox
     lay_binds(spec)
     home = Path(tempfile.mkdtemp(prefix="learnd-home-"))
     mark = new_mark()
+    lifeline, held = os.pipe()
     try:
         prepare(home, spec.owner_uid, spec.owner_gid)
-        process = launch(plain_argv(spec, user, home, mark), cwd=working_folder(spec))
+        process = launch(plain_argv(spec, user, home, mark), cwd=working_folder(spec), stdin=lifeline)
         watched = Watched(process, None, kill=lambda: kill_marked(mark, process))
         ended = attend(watched, spec.limits, cancel, (spec.tree, spec.report_dir))
     finally:
+        os.close(lifeline)
+        os.close(held)
         shutil.rmtree(home, ignore_errors=True)
     return _result(ended, ended.returncode)
 
