@@ -37,7 +37,7 @@ class Lab(BaseModel):
     cheap_seconds: float = Field(30, ge=0, description="total seconds a side in which more replays count as cheap")
     timeout_seconds: float = Field(600, gt=0, description="wall time of one replay")
     hunk_seconds: float = Field(900, ge=0, description="wall time for all single-hunk reverts of a job")
-    memory_mb: int = Field(4096, ge=64, description="address space of one process in a replay")
+    memory_mb: int = Field(4096, ge=64, description="private memory of one process in a replay")
     processes: int = Field(512, ge=16, description="processes of a replay's user")
     file_mb: int = Field(1024, ge=1, description="largest file a replay may write")
     output_mb: int = Field(16, ge=1, description="output kept of one replay; more kills it")

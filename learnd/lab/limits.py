@@ -1,6 +1,6 @@
 """What one replay may use up, and the name of the limit that ended it.
 
-Per-process limits (address space, CPU, file size, processes) are the kernel's: `prlimit` sets them *inside* the
+Per-process limits (memory, CPU, file size, processes) are the kernel's: `prlimit` sets them *inside* the
 sandbox, just before the command. Inside matters for processes: since Linux 5.14 RLIMIT_NPROC counts per user
 namespace, so that a limit set there counts the replay alone, not everything else its owner runs on the machine.
 What the kernel has no limit for (wall time, output, growth of the tree) is watched from outside (`watch.py`).
@@ -25,7 +25,7 @@ class Limits:
     """Bounds of one replay. A program that is refused memory or processes says so itself; no signal tells.
 
     wall_s: seconds from launch, then everything is killed (`wall`).
-    memory_mb: address space of one process, MiB.
+    memory_mb: private writable memory of one process, MiB.
     processes: processes and threads at any time.
     file_mb: largest file, MiB (`file`); /tmp and /dev/shm hold as much each.
     output_mb: stdout and stderr together, MiB; more ends the replay (`output`).
@@ -42,14 +42,19 @@ class Limits:
     disk_mb: int = 4096
 
 
-def prlimit_argv(limits: Limits) -> tuple[str, ...]:
-    """Arguments for prlimit(1): soft and hard alike, never above the hard limit this process already has."""
+def prlimit_argv(limits: Limits, *, own_namespace: bool = True) -> tuple[str, ...]:
+    """Arguments for prlimit(1): soft and hard alike, never above the hard limit this process already has.
+
+    Without a user namespace of the replay's own there is no limit of processes: it would count the whole user's.
+    """
     wanted = {
-        "--as": (resource.RLIMIT_AS, limits.memory_mb * MIB),
-        "--nproc": (resource.RLIMIT_NPROC, limits.processes),
+        # Not the address space: V8 and Go reserve tens of gigabytes that they never touch, and fetch() of Node fails.
+        "--data": (resource.RLIMIT_DATA, limits.memory_mb * MIB),
         "--fsize": (resource.RLIMIT_FSIZE, limits.file_mb * MIB),
         "--core": (resource.RLIMIT_CORE, 0),
     }
+    if own_namespace:
+        wanted["--nproc"] = (resource.RLIMIT_NPROC, limits.processes)
     argv = [f"{option}={_at_most_hard(kind, value)}" for option, (kind, value) in wanted.items()]
     if limits.cpu_s is not None:
         hard = _at_most_hard(resource.RLIMIT_CPU, limits.cpu_s + CPU_GRACE_S)

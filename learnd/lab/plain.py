@@ -1,9 +1,9 @@
 """A replay without a sandbox, which only the operator may choose: `sandbox = "none"`.
 
-What still holds: never uid 0, an environment of its own, the per-process limits, the wall time, the output cap, that
+What still holds: never uid 0, an environment of its own, the limits of one process, wall time, output and disk, that
 no process which kept the environment it was given outlives the replay, and that its process group dies with the daemon.
-What does not: nothing is hidden, the network is there, and the tree stands where it was restored, not at the
-repository's path. Binds into the tree become links, overlays copies.
+What does not: nothing is hidden, the network is there, processes are not counted, and the tree stands where it was
+restored, not at the repository's path. Binds into the tree become links, overlays copies.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def lay_binds(spec: SandboxRun) -> None:
     a link: this is the daemon writing, maybe as root, where an agent laid the links.
     """
     root = PurePosixPath(spec.mount_at)
-    for host, at in _in_tree(spec.read_only_binds, spec.tree, root):
+    for host, at in _in_tree((*spec.read_only_binds, *spec.own_binds), spec.tree, root):
         target = host.resolve(strict=True)
         if not at.is_symlink() and not at.exists():
             at.symlink_to(target)
@@ -71,7 +71,15 @@ def plain_argv(spec: SandboxRun, user: User, home: Path, mark: str) -> list[str]
     """The whole command line; the replay's environment comes in after root has been dropped."""
     environment = replay_env(spec, home=str(home), temp=str(home)) | {MARK: mark}
     assigned = [f"{name}={value}" for name, value in environment.items()]
-    limited = [tool("choom"), "-n", "1000", "--", tool("prlimit"), *prlimit_argv(spec.limits), "--"]
+    limited = [
+        tool("choom"),
+        "-n",
+        "1000",
+        "--",
+        tool("prlimit"),
+        *prlimit_argv(spec.limits, own_namespace=False),
+        "--",
+    ]
     guard = [tool("sh"), "-c", LIFELINE, "learnd-replay"]
     return [*drop_argv(user), *limited, tool("env"), "-i", *assigned, *guard, *spec.argv]
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
 
+import pydantic
 import pytest
 from sandbox_place import LIMITS, PYTHON, Place
 
@@ -55,13 +55,15 @@ def test_a_missing_bubblewrap_is_named_with_its_package(place: Place) -> None:
 @pytest.mark.sandbox
 def test_a_machine_without_user_namespaces_says_so(sandbox: Sandbox, place: Place) -> None:
     # The real thing: inside our own sandbox no further user namespace can be made.
-    inside = [Path(folder) for folder in (CHECKOUT / "learnd", CHECKOUT / "events", Path(sys.prefix))]
+    packages = Path(pydantic.__file__).parent.parent
     spec = place.spec(PYTHON, "-c", EXAMINE, limits=replace(LIMITS, memory_mb=2048))
-    packages = next(Path(sys.prefix).glob("lib/python3*/site-packages"))
     spec = replace(
         spec,
         env={"PYTHONPATH": f"{CHECKOUT}:{packages}"},
-        read_only_binds=(*spec.read_only_binds, *((folder, folder) for folder in inside)),
+        read_only_binds=(
+            *spec.read_only_binds,
+            *((folder, folder) for folder in (CHECKOUT / "learnd", CHECKOUT / "events", packages)),
+        ),
     )
     result = sandbox.run(spec, threading.Event())
     ok, reason, mend = json.loads(result.output.splitlines()[-1])
