@@ -45,8 +45,10 @@ class SandboxRun:
 
     argv runs in `cwd` (relative to the tree) with exactly `env` over a few defaults (PATH, HOME, TMPDIR, LANG).
     tree: host folder, restored, without `.git`; stands at `mount_at` (absolute, the repository's own path), writable.
-    read_only_binds, overlays: (host, absolute path inside); those below `mount_at` get their mount point made in
-    `tree`. A synthetic `.git` is one of them, bound at `mount_at / ".git"`.
+    read_only_binds: (host, absolute path inside), of the user's machine: each is held against the rules above.
+    own_binds, overlays: the same, of files that learnd itself made (reporter, a synthetic `.git` bound at
+    `mount_at / ".git"`, copies of generated files): nobody else chose their host paths. What lies below `mount_at`
+    gets its mount point made in `tree`.
     report_dir: host folder, writable, at /learnd/report.
     owner_uid, owner_gid: of the repository; who runs the replay when the daemon is root.
     """
@@ -61,6 +63,7 @@ class SandboxRun:
     cwd: str = "."
     env: dict[str, str] | None = None
     read_only_binds: tuple[tuple[Path, Path], ...] = ()
+    own_binds: tuple[tuple[Path, Path], ...] = ()
     overlays: tuple[tuple[Path, Path], ...] = ()
 
 
@@ -81,13 +84,15 @@ def mounts_of(spec: SandboxRun) -> list[Mount]:
         Mount(spec.tree.resolve(strict=True), root, writable=True),
         Mount(spec.report_dir.resolve(strict=True), REPORT_INSIDE, writable=True),
     ]
-    for host, inside in (*spec.read_only_binds, *spec.overlays):
+    foreign = [(admissible(host), inside) for host, inside in spec.read_only_binds]
+    own = [(host.resolve(strict=True), inside) for host, inside in (*spec.own_binds, *spec.overlays)]
+    for source, inside in (*foreign, *own):
         at = PurePosixPath(inside)
         if not at.is_absolute() or ".." in at.parts or at == root:
             raise RunRefused(
                 inside, "a bind's place must be an absolute path without `..` and not the repository itself"
             )
-        mounts.append(Mount(admissible(host), at, writable=False))
+        mounts.append(Mount(source, at, writable=False))
     # Stable: of two at one place the later one, an overlay, is mounted over the earlier.
     return sorted(mounts, key=lambda mount: len(mount.inside.parts))
 

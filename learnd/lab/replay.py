@@ -136,7 +136,8 @@ class Laboratory:
             owner_gid=self.owner[1],
             cwd=command.cwd,
             env=env,
-            read_only_binds=self._binds(place),
+            read_only_binds=self.environment.binds,
+            own_binds=self._own_binds(place),
             overlays=self.environment.overlays,
         )
         result = self.sandbox.run(spec, self.cancel)
@@ -159,8 +160,8 @@ class Laboratory:
             disk_mb=min(DISK_MB, shutil.disk_usage(self.workspace.folder).free // 2 >> 20),
         )
 
-    def _binds(self, place: Place) -> tuple[tuple[Path, Path], ...]:
-        binds = self.environment.binds
+    def _own_binds(self, place: Place) -> tuple[tuple[Path, Path], ...]:
+        binds: tuple[tuple[Path, Path], ...] = ()
         if self.sandbox.isolation == "bubblewrap":
-            binds += ((place.folder / PROBE, Path(PROBE_AT)), (reporter_dir(), Path(REPORTER_AT)))
+            binds = ((place.folder / PROBE, Path(PROBE_AT)), (reporter_dir(), Path(REPORTER_AT)))
         return (*binds, (self.git_folder, self.mount_at / ".git"))
