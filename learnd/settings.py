@@ -10,7 +10,7 @@ A repository's own `learnd.toml` is not read here: agents write it, and it can s
 
 from __future__ import annotations
 
-import os
+import tomllib
 from pathlib import Path
 from typing import Literal
 
@@ -19,8 +19,11 @@ from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
     TomlConfigSettingsSource,
 )
+
+from learnd.locate import config_file, default_state_dir
 
 
 class SettingsInvalid(Exception):
@@ -43,15 +46,6 @@ class Lab(BaseModel):
     output_mb: int = Field(16, ge=1, description="output kept of one replay; more kills it")
     work_dir: Path | None = Field(None, description="where trees are restored (default: in memory where it fits)")
     extra_binds: tuple[Path, ...] = Field((), description="further read-only paths that replays may see")
-
-
-def default_state_dir() -> Path:
-    """`$STATE_DIRECTORY` (systemd), else `$XDG_STATE_HOME/learnd`, else `~/.local/state/learnd`."""
-    systemd = os.environ.get("STATE_DIRECTORY")
-    if systemd:
-        return Path(systemd.split(":", maxsplit=1)[0])
-    xdg = os.environ.get("XDG_STATE_HOME")
-    return Path(xdg) / "learnd" if xdg else Path.home() / ".local/state/learnd"
 
 
 class Settings(BaseSettings):
@@ -126,16 +120,6 @@ class Settings(BaseSettings):
         return tuple(sources)
 
 
-def config_file() -> Path | None:
-    """The operator's configuration file, the user's before the system's; None where there is neither."""
-    home = os.environ.get("XDG_CONFIG_HOME")
-    user = (Path(home) if home else Path.home() / ".config") / "learnd/config.toml"
-    for candidate in (user, Path("/etc/learnd/config.toml")):
-        if candidate.is_file():
-            return candidate
-    return None
-
-
 def read_settings() -> Settings:
     """Read all sources once. Raises SettingsInvalid with a sentence an operator can act on."""
     try:
@@ -145,3 +129,5 @@ def read_settings() -> Settings:
         where = ".".join(str(part) for part in first["loc"])
         file = config_file() or "the environment"
         raise SettingsInvalid(f"setting {where}: {first['msg']} (from {file} or LEARND_*)") from error
+    except (SettingsError, OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingsInvalid(f"{error} (from {config_file() or 'the environment'} or LEARND_*)") from error

@@ -12,10 +12,11 @@ from importlib import resources
 
 from events import catalog as e
 from events.recorded import Recorded
+from learnd.views.queries import MODELS_VERSION
 from state import job as jobs
 from state import pattern as patterns
 
-VERSION = 1
+VERSION = MODELS_VERSION
 TABLES = ("jobs", "patterns", "repositories", "work_trees", "faults", "daemon")
 
 

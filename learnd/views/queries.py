@@ -8,6 +8,9 @@ from typing import TypeVar
 
 from learnd.ids import SHORTEST
 
+MODELS_VERSION = 1
+"""Of the fold in `projection.py`; here, where asking for it costs a reading verb nothing."""
+
 ROW = TypeVar("ROW", "JobRow", "PatternRow", "RepositoryRow", "WorkTreeRow", "FaultRow")
 
 
