@@ -34,24 +34,23 @@ FOLDERS = (".venv", "venv", "env", ".env", "virtualenv", "node_modules", "vendor
 VENV_FOLDERS = (".venv", "venv", "env", ".env", "virtualenv")
 SYSTEM_PATH = ("/usr/local/bin", "/usr/bin", "/bin", "/usr/local/sbin", "/usr/sbin", "/sbin")
 STARTERS = frozenset(
-    [
+    (
         "make",
         "just",
         "npm",
         "npx",
         "yarn",
         "pnpm",
+        "corepack",
         "tox",
         "nox",
         "uv",
         "poetry",
         "hatch",
         "pdm",
-        "rye",
         "env",
         "sh",
-        "corepack",
-    ]
+    )
 )
 BEHIND = ("python3", "python", "node")
 """What the starters may start; bound where the daemon's PATH has it."""
@@ -274,7 +273,6 @@ def _bind_venv(venv: Path, real: Path, repo: Path, found: _Found) -> None:
     for folder in code_folders(real):
         if not _within(folder, repo) and not _within(folder, real) and _may_bind(folder, repo):
             found.binds[folder] = folder
-    found.path.insert(0, str(venv / "bin"))
 
 
 def code_folders(venv: Path) -> tuple[Path, ...]:
@@ -374,8 +372,10 @@ def _regular_file(path: Path, room: int) -> bytes | None:
 
 
 def _variables(found: _Found) -> dict[str, str]:
-    """PATH with the environment first, and what keeps runners from the network and from old results."""
-    path = list(dict.fromkeys((*found.path, *SYSTEM_PATH)))
+    """PATH with environments first, the rest in the order of the daemon's own PATH; and what keeps tools off line."""
+    order = os.environ.get("PATH", "").split(":")
+    known = sorted(found.path, key=lambda folder: order.index(folder) if folder in order else len(order))
+    path = dict.fromkeys((*(str(venv / "bin") for venv in found.venvs), *known, *SYSTEM_PATH))
     offline = {"GOPROXY": "off", "GOTOOLCHAIN": "local", "CARGO_NET_OFFLINE": "true"}
     env = {**found.env, **offline, "PATH": ":".join(path)}
     if found.venvs:

@@ -157,7 +157,7 @@ def _cause_of(done: Done, code: Code) -> tuple[str, str]:
     if done.result.exit_code in NOT_EXECUTABLE:
         return "environment", _last_line(done)
     module = _NO_MODULE.search(done.output[-TAIL_MAX:])
-    if module and module.group(1).partition(".")[0] not in code.local:
+    if module and not done.read.tests and module.group(1).partition(".")[0] not in code.local:
         return "environment", module.group(0)
     if done.command.cls == "test" and code.missing(done):
         return "missing_symbol", f"missing: {', '.join(sorted(code.missing(done)))}"

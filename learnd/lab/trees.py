@@ -13,12 +13,14 @@ Invariants:
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import stat
 import tempfile
 from collections.abc import Callable, Collection
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -38,11 +40,12 @@ class NoRoomForTrees(Exception):
 def work_roots(work_dir: Path, override: Path | None) -> tuple[Path, ...]:
     """Every folder that may hold restored trees, the preferred first: what to sweep at start.
 
-    `override` is the operator's `lab.work_dir`: with it nothing else is used.
+    `work_dir` belongs to one log; folders outside it carry its mark, since another daemon of this user (a demo, a test)
+    must not sweep ours. `override` is the operator's `lab.work_dir`: with it nothing else is used.
     """
-    if override is not None:
-        return (override,)
-    return (MEMORY / f"learnd-lab-{os.geteuid()}", work_dir)
+    mark = hashlib.sha256(os.fsencode(work_dir.absolute())).hexdigest()[:12]
+    name = f"learnd-lab-{os.geteuid()}-{mark}"
+    return (override / name,) if override is not None else (MEMORY / name, work_dir)
 
 
 def choose_root(work_dir: Path, override: Path | None, tree_bytes: int) -> Path:
@@ -139,6 +142,8 @@ class Workspace:
     ) -> None:
         self._aside.shutdown(wait=True)
         remove_tree(self.folder)
+        with suppress(OSError):  # other jobs are at work in it
+            self.folder.parent.rmdir()
         if error is None:
             for done in self._pending:
                 done.result()

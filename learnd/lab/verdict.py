@@ -73,10 +73,12 @@ def judge(
     """
     return (
         _machine(snapshot, "the snapshot")
-        or _snapshot_side(snapshot, minimum)
-        or _without_proof(source_changed, test_commands)
+        or _snapshot_side(snapshot)
         or _machine(base, "the base")
-        or _base_side(base, minimum)
+        or _enough(snapshot, "the snapshot", minimum)
+        or _without_proof(source_changed, test_commands)
+        or _base_side(base)
+        or _enough(base, "the base", minimum)
         or _both(base, snapshot)
     )
 
@@ -88,7 +90,13 @@ def _machine(side: Sequence[Replayed], name: str) -> Judgement | None:
     return None
 
 
-def _snapshot_side(snapshot: Sequence[Replayed], minimum: int) -> Judgement | None:
+def _enough(side: Sequence[Replayed], name: str, minimum: int) -> Judgement | None:
+    if len(side) >= minimum:
+        return None
+    return Judgement("inconclusive", "too_few_replays", f"{len(side)} of {minimum} replays of {name}")
+
+
+def _snapshot_side(snapshot: Sequence[Replayed]) -> Judgement | None:
     if any(replay.outcome.cause == "no_tests" for replay in snapshot):
         return Judgement("inconclusive", "no_tests", "the snapshot ran no test")
     green = [replay for replay in snapshot if replay.outcome.ok]
@@ -100,8 +108,6 @@ def _snapshot_side(snapshot: Sequence[Replayed], minimum: int) -> Judgement | No
             what = ", ".join(outcome.failing[:5]) or outcome.detail
             return Judgement("failed", "snapshot_fails", f"the snapshot fails though the run succeeded: {what}")
         return Judgement("inconclusive", f"snapshot_{outcome.cause}", outcome.detail)
-    if len(snapshot) < minimum:
-        return Judgement("inconclusive", "too_few_replays", f"{len(snapshot)} of {minimum} replays of the snapshot")
     if any(_ran_nothing(replay) for replay in snapshot):
         return Judgement("inconclusive", "no_tests", "every test of the snapshot was skipped")
     return None
@@ -115,7 +121,7 @@ def _without_proof(source_changed: bool, test_commands: bool) -> Judgement | Non
     return None
 
 
-def _base_side(base: Sequence[Replayed], minimum: int) -> Judgement | None:
+def _base_side(base: Sequence[Replayed]) -> Judgement | None:
     if len({_result(replay) for replay in base}) > 1:
         return Judgement("flaky", "base_disagrees", _disagreement(base))
     if any(replay.outcome.ok for replay in base):
@@ -125,8 +131,6 @@ def _base_side(base: Sequence[Replayed], minimum: int) -> Judgement | None:
             return Judgement("pass_only", "exit_code_only", "no runner named the tests; an exit code proves no test")
         if replay.outcome.cause not in TEST_REASONS:
             return Judgement("inconclusive", f"base_{replay.outcome.cause}", replay.outcome.detail)
-    if len(base) < minimum:
-        return Judgement("inconclusive", "too_few_replays", f"{len(base)} of {minimum} replays of the base")
     return None
 
 

@@ -15,6 +15,7 @@ from learnd.harvest.snapshot import SnapshotRequest, take_snapshot
 from learnd.harvest.store import SnapshotStore
 from learnd.lab.prove import ProofRequest, prove
 from learnd.lab.sandbox import Sandbox
+from learnd.lab.templates import Stack
 from learnd.settings import Lab, Settings
 
 PYTEST = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider")
@@ -109,12 +110,17 @@ class Project:
         return take_snapshot(request, store, self.settings), store
 
     def prove(
-        self, change: Files, *commands: ScenarioCommand, setup: tuple[ScenarioCommand, ...] = (), **lab: object
+        self,
+        change: Files,
+        *commands: ScenarioCommand,
+        setup: tuple[ScenarioCommand, ...] = (),
+        stacks: tuple[Stack, ...] = (),
+        **lab: object,
     ) -> Evidence:
         """Make the change, snapshot it, and prove it by `commands` (default: pytest over `tests`)."""
         self.write(change)
         record, store = self.snapshot()
-        return self.prove_record(record, store, *commands, setup=setup, **lab)
+        return self.prove_record(record, store, *commands, setup=setup, stacks=stacks, **lab)
 
     def prove_record(
         self,
@@ -122,6 +128,7 @@ class Project:
         store: SnapshotStore,
         *commands: ScenarioCommand,
         setup: tuple[ScenarioCommand, ...] = (),
+        stacks: tuple[Stack, ...] = (),
         **lab: object,
     ) -> Evidence:
         scenario = Scenario(source="execution_history", setup=setup, commands=commands or (command(*PYTEST, "tests"),))
@@ -136,6 +143,7 @@ class Project:
             lab=Lab.model_validate({"replays_max": 3, "work_dir": self.work, "timeout_seconds": 60} | lab),
             owner_uid=owner.st_uid,
             owner_gid=owner.st_gid,
+            stacks=stacks,
             progress=self.said.append,
         )
         return prove(request, store, self.sandbox, self.cancel)

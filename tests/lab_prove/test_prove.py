@@ -10,6 +10,7 @@ from prove_project import PYTEST, Project, command
 
 from learnd.harvest.faults import SnapshotDamaged
 from learnd.lab.prove import ReplayCancelled
+from learnd.lab.templates import parse
 
 pytestmark = pytest.mark.sandbox
 
@@ -56,7 +57,7 @@ def test_proven_when_the_fix_turns_its_test(project: Project) -> None:
 def test_nothing_is_left_behind_and_the_log_tells_what_ran(project: Project) -> None:
     project.base(BASE)
     evidence = project.prove({"calc.py": FIXED, "tests/test_calc.py": TEST_FIX})
-    assert list(project.work.iterdir()) == []
+    assert list(project.work.glob("*/*")) == []
     assert evidence.log is not None
     text = Path(evidence.log.path).read_text()
     assert Path(evidence.log.path) == project.learning / "scenario-validation.log"
@@ -86,6 +87,14 @@ def test_pass_only_when_the_tests_pass_without_the_change(project: Project, chan
     project.base(BASE)
     evidence = project.prove({"calc.py": changed})
     assert (evidence.verdict, evidence.cause, evidence.hunks) == ("pass_only", "base_passes", ())
+
+
+def test_a_repository_cannot_declare_its_tests_to_be_source(project: Project) -> None:
+    """A stack of its own that calls nothing a test takes nothing from what learnd's stacks call one."""
+    project.base(BASE | {"tests/test_calc.py": "def test_old():\n    assert False\n"})
+    stack = parse("python.toml", b'name = "python"\nroots = ["pyproject.toml"]\n')
+    evidence = project.prove({"tests/test_calc.py": TEST}, stacks=(stack,))
+    assert (evidence.verdict, evidence.cause) == ("pass_only", "test_only")
 
 
 def test_pass_only_when_only_tests_changed(project: Project) -> None:
@@ -196,7 +205,7 @@ def test_cancelled_promptly_and_nothing_left(project: Project) -> None:
     timer.start()
     with pytest.raises(ReplayCancelled):
         project.prove({"calc.py": FIXED, "tests/test_slow.py": slow})
-    assert list(project.work.iterdir()) == []
+    assert list(project.work.glob("*/*")) == []
 
 
 def test_nothing_runs_when_the_snapshot_is_damaged(project: Project) -> None:

@@ -117,6 +117,10 @@ def test_inconclusive_when_what_failed_is_not_what_passes() -> None:
     assert verdict([red("tests/t.py::gone")] * 3, [green(OLD)] * 3) == ("inconclusive", "base_other_tests")
 
 
+def test_what_ended_the_base_early_is_named_before_the_replays_that_were_not_made() -> None:
+    assert verdict([red(FIX, cause="environment")], GREEN[:1]) == ("inconclusive", "environment")
+
+
 def test_inconclusive_with_too_few_replays() -> None:
     assert verdict(RED[:2], GREEN) == ("inconclusive", "too_few_replays")
     assert verdict(RED, GREEN[:2]) == ("inconclusive", "too_few_replays")
