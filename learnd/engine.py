@@ -35,7 +35,7 @@ from learnd.views.store import open_for_writing
 from learnd.workplace import Workplace
 from state import commands as c
 from state.effects import Effect, Rest, WaitUntil, next_effect
-from state.job import OPEN
+from state.job import OPEN, JobStatus
 
 ACTOR = "learnd:engine"
 FREE_BYTES = 256 << 20
@@ -57,7 +57,7 @@ class Engine:
         self.place = Workplace(settings, self.door, self.boot_id)
         self.publisher = Publisher(self.place)
         self.intake = Intake(self.door, self.place.views, settings, self._take_base)
-        self.runner = Runner(self.place, self.publisher.job)
+        self.runner = Runner(self.place, self._published)
         self.draining = threading.Event()
         self.desk = Desk(self.place, self.intake, self.publisher, self.runner.cancel)
 
@@ -85,6 +85,13 @@ class Engine:
             if record.stream.startswith("job-"):
                 job_id = record.stream.removeprefix("job-")
                 self.scheduler.wake(job_id, self.views().job(job_id).repo_id)
+
+    def _published(self, job_id: str) -> None:
+        """Bring files to what the log says of a job, and of the pattern that it led to."""
+        self.publisher.job(job_id)
+        row = self.views().job(job_id)
+        if row.status == JobStatus.LEARNED:
+            self.publisher.repository_patterns(row.repo_id, row.repo_path)
 
     # --- starting and stopping ---
 
