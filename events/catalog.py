@@ -106,6 +106,8 @@ class RunReopened(Event):
 
 
 class SnapshotAttemptFailed(Event):
+    """An attempt at the snapshot, or at its queue files, failed; the next comes at `retry_at`."""
+
     type: Literal["SnapshotAttemptFailed"] = "SnapshotAttemptFailed"
     step: Literal["capture", "enqueue"]
     attempt: int
@@ -115,11 +117,15 @@ class SnapshotAttemptFailed(Event):
 
 
 class SnapshotTaken(Event):
+    """What the run left is captured, tagged and packed away."""
+
     type: Literal["SnapshotTaken"] = "SnapshotTaken"
     snapshot: SnapshotRecord
 
 
 class SnapshotFailed(Event):
+    """The last attempt at the snapshot failed."""
+
     type: Literal["SnapshotFailed"] = "SnapshotFailed"
     step: Literal["capture", "enqueue"]
     attempts: int
@@ -134,10 +140,14 @@ class ApprovalAwaited(Event):
 
 
 class RunApproved(Approval):
+    """A person let the run be learned from."""
+
     type: Literal["RunApproved"] = "RunApproved"
 
 
 class JobQueued(Event):
+    """Diff, prompt and execution history lie beside the snapshot."""
+
     type: Literal["JobQueued"] = "JobQueued"
     snapshot_id: str
     payload: FileRef
@@ -177,6 +187,8 @@ class SnapshotPruned(Event):
 
 
 class ScenarioAttemptFailed(Event):
+    """Nothing was found yet that verifies the change."""
+
     type: Literal["ScenarioAttemptFailed"] = "ScenarioAttemptFailed"
     attempt: int
     cause: str
@@ -184,12 +196,16 @@ class ScenarioAttemptFailed(Event):
 
 
 class ScenarioSynthesized(Event):
+    """What to execute in order to verify the change."""
+
     type: Literal["ScenarioSynthesized"] = "ScenarioSynthesized"
     scenario: Scenario
     file: FileRef
 
 
 class ManualScenarioRequired(Event):
+    """Nothing was found that verifies the change: a person completes the template."""
+
     type: Literal["ManualScenarioRequired"] = "ManualScenarioRequired"
     attempts: int
     cause: str
@@ -199,6 +215,8 @@ class ManualScenarioRequired(Event):
 
 
 class ManualScenarioSupplied(Approval):
+    """A person said what to execute."""
+
     type: Literal["ManualScenarioSupplied"] = "ManualScenarioSupplied"
     scenario: Scenario
     file: FileRef
@@ -208,6 +226,8 @@ class ManualScenarioSupplied(Approval):
 
 
 class ReplayStarted(Event):
+    """Both sides of the change are about to be executed in the sandbox."""
+
     type: Literal["ReplayStarted"] = "ReplayStarted"
     attempt: int
     boot_id: str
@@ -223,12 +243,16 @@ class ReplayInterrupted(Event):
 
 
 class ChangeValidated(Event):
+    """The replays passed with the change: `proven` when they failed without it, else `pass_only`."""
+
     type: Literal["ChangeValidated"] = "ChangeValidated"
     evidence: Evidence
     file: FileRef
 
 
 class ValidationFailed(Event):
+    """The replays say no, disagree, or say nothing: `failed`, `flaky`, `inconclusive`."""
+
     type: Literal["ValidationFailed"] = "ValidationFailed"
     cause: str
     evidence: Evidence
@@ -264,6 +288,8 @@ class ModelCallSettled(Event):
 
 
 class CrystalizationAttemptFailed(Event):
+    """An author gave no usable draft; the next attempt comes at `retry_at`."""
+
     type: Literal["CrystalizationAttemptFailed"] = "CrystalizationAttemptFailed"
     attempt: int
     cause: str
@@ -272,6 +298,8 @@ class CrystalizationAttemptFailed(Event):
 
 
 class BudgetExhausted(Event):
+    """The worst case of the next call is more than budget and grants leave."""
+
     type: Literal["BudgetExhausted"] = "BudgetExhausted"
     needed_usd: float
     available_usd: float
@@ -279,6 +307,8 @@ class BudgetExhausted(Event):
 
 
 class CrystalizationFailed(Event):
+    """No author gave a usable draft."""
+
     type: Literal["CrystalizationFailed"] = "CrystalizationFailed"
     attempts: int
     cause: str
@@ -286,6 +316,8 @@ class CrystalizationFailed(Event):
 
 
 class PatternDrafted(Event):
+    """An author wrote the change up; no gate has seen the text yet."""
+
     type: Literal["PatternDrafted"] = "PatternDrafted"
     pattern_id: str
     title: str
@@ -300,6 +332,8 @@ class PatternDrafted(Event):
 
 
 class JobLearned(Event):
+    """The job is done: the pattern's own stream takes over."""
+
     type: Literal["JobLearned"] = "JobLearned"
     pattern_id: str
     outcome: Literal["new", "evidence_added", "quarantined"]
@@ -309,6 +343,8 @@ class JobLearned(Event):
 
 
 class JobRequeued(Approval):
+    """A person moved a blocked job on."""
+
     type: Literal["JobRequeued"] = "JobRequeued"
     from_status: str
     grant_usd: float = 0.0
@@ -316,12 +352,16 @@ class JobRequeued(Approval):
 
 
 class JobSkipped(Event):
+    """There is nothing to learn from this run, and why."""
+
     type: Literal["JobSkipped"] = "JobSkipped"
     cause: Literal["empty_diff", "own_work", "tombstone", "no_proof", "not_attributable"]
     detail: str = ""
 
 
 class JobDismissed(Approval):
+    """A person ended the job."""
+
     type: Literal["JobDismissed"] = "JobDismissed"
 
 
@@ -331,6 +371,8 @@ AlertKind = Literal["snapshot_failed", "stalled_snapshot", "needs_manual_scenari
 
 
 class AlertRaised(Event):
+    """Somebody should look at the job."""
+
     type: Literal["AlertRaised"] = "AlertRaised"
     alert_id: str
     kind: AlertKind
@@ -339,6 +381,8 @@ class AlertRaised(Event):
 
 
 class AlertDelivered(Event):
+    """An alert reached a channel, or was resolved there."""
+
     type: Literal["AlertDelivered"] = "AlertDelivered"
     alert_id: str
     channel: Literal["slack", "pagerduty", "journal"]
@@ -347,6 +391,8 @@ class AlertDelivered(Event):
 
 
 class AlertFailed(Event):
+    """An alert did not reach a channel."""
+
     type: Literal["AlertFailed"] = "AlertFailed"
     alert_id: str
     channel: Literal["slack", "pagerduty", "journal"]
@@ -368,6 +414,8 @@ class RegressionDetected(Event):
 
 
 class PatternStaged(Event):
+    """A draft stands under machine evaluation."""
+
     type: Literal["PatternStaged"] = "PatternStaged"
     pattern_id: str
     repo_id: str
@@ -383,6 +431,8 @@ class PatternStaged(Event):
 
 
 class PatternQuarantined(Event):
+    """A gate refused the text: it is kept out of the repository."""
+
     type: Literal["PatternQuarantined"] = "PatternQuarantined"
     pattern_id: str
     gate: str
@@ -399,15 +449,21 @@ class PatternQuarantined(Event):
 
 
 class PatternReleased(Approval):
+    """A person let a quarantined text out."""
+
     type: Literal["PatternReleased"] = "PatternReleased"
 
 
 class PatternProposed(Event):
+    """Every gate passed: the pattern waits for a person."""
+
     type: Literal["PatternProposed"] = "PatternProposed"
     gates: tuple[str, ...]
 
 
 class PatternPromoted(Approval):
+    """A person made the pattern active: agents may load it."""
+
     type: Literal["PatternPromoted"] = "PatternPromoted"
     manifest_path: str
     text_sha256: Digest
@@ -416,15 +472,21 @@ class PatternPromoted(Approval):
 
 
 class PatternRejected(Approval):
+    """A person refused the pattern; its change is not learned again."""
+
     type: Literal["PatternRejected"] = "PatternRejected"
 
 
 class PatternExpired(Event):
+    """Nobody reviewed the candidate in time."""
+
     type: Literal["PatternExpired"] = "PatternExpired"
     days: int
 
 
 class PatternEdited(Event):
+    """A person changed an active pattern's file: it is not served until it is promoted again."""
+
     type: Literal["PatternEdited"] = "PatternEdited"
     found_sha256: Digest
     expected_sha256: Digest
@@ -432,41 +494,57 @@ class PatternEdited(Event):
 
 
 class PatternWentStale(Event):
+    """Files that the pattern cites changed."""
+
     type: Literal["PatternWentStale"] = "PatternWentStale"
     changed_paths: tuple[str, ...]
 
 
 class PatternReverified(Event):
+    """The stale pattern's evidence holds again."""
+
     type: Literal["PatternReverified"] = "PatternReverified"
     evidence: Evidence
 
 
 class PatternDeprecated(Approval):
+    """A person took the pattern out of service."""
+
     type: Literal["PatternDeprecated"] = "PatternDeprecated"
 
 
 class PatternSuperseded(Approval):
+    """Another pattern took its place."""
+
     type: Literal["PatternSuperseded"] = "PatternSuperseded"
     by: str
 
 
 class PatternRestored(Approval):
+    """A person made the pattern a candidate again."""
+
     type: Literal["PatternRestored"] = "PatternRestored"
 
 
 class EvidenceAdded(Event):
+    """Another job showed the same."""
+
     type: Literal["EvidenceAdded"] = "EvidenceAdded"
     job_id: str
     verdict: str
 
 
 class EvidenceWithdrawn(Event):
+    """A job's evidence no longer counts."""
+
     type: Literal["EvidenceWithdrawn"] = "EvidenceWithdrawn"
     job_id: str
     reason: str
 
 
 class ReintroductionDetected(Event):
+    """A later run brought back what the pattern warns of."""
+
     type: Literal["ReintroductionDetected"] = "ReintroductionDetected"
     job_id: str
     path: str
@@ -490,6 +568,8 @@ class RepositoryRegistered(Event):
 
 
 class RepositoryMoved(Event):
+    """The repository stands elsewhere now."""
+
     type: Literal["RepositoryMoved"] = "RepositoryMoved"
     repo_id: str
     path: str
@@ -508,6 +588,8 @@ class WorkTreeAdded(Event):
 
 
 class DaemonStarted(Event):
+    """A process holds the log and works."""
+
     type: Literal["DaemonStarted"] = "DaemonStarted"
     boot_id: str
     pid: int
@@ -516,6 +598,8 @@ class DaemonStarted(Event):
 
 
 class DaemonStopped(Event):
+    """It stopped, having drained or not."""
+
     type: Literal["DaemonStopped"] = "DaemonStopped"
     boot_id: str
     drained: bool
@@ -533,6 +617,8 @@ class FaultRaised(Event):
 
 
 class FaultCleared(Event):
+    """Work of this kind goes on."""
+
     type: Literal["FaultCleared"] = "FaultCleared"
     kind: FaultKind
 
