@@ -45,7 +45,7 @@ def link(previous: str, stored: Stored) -> str:
     first = "-" if correlation is None else f"{len(correlation)}:{correlation}"
     second = "-" if causation is None else f"{len(causation)}:{causation}"
     return sha256(
-        f"{previous}{position:d},{version:d},{schema:d},{len(stream)}:{stream}{len(id_)}:{id_}{len(type_)}:{type_}"
+        f"{previous}{position},{version},{schema:d},{len(stream)}:{stream}{len(id_)}:{id_}{len(type_)}:{type_}"
         f"{len(at)}:{at}{len(actor)}:{actor}{first}{second}{len(text)}:{text}".encode()
     ).hexdigest()
 
@@ -67,7 +67,7 @@ class Chain:
         except (TypeError, ValueError) as error:
             raise LogDamaged(position, f"a column is not of its type: {error}") from error
         if found != hash_:
-            raise LogDamaged(position, f"its hash differs (stored {hash_[:12]}…, computed {found[:12]}…)")
+            raise LogDamaged(position, f"its hash differs (stored {str(hash_)[:12]}…, computed {found[:12]}…)")
         last = self._versions.get(stream, 0)
         if version != last + 1:
             raise LogDamaged(position, f"version {version} of stream {stream} follows version {last}")

@@ -69,11 +69,7 @@ class LogMissing(LogUnusable):
         super().__init__(f"there is no log at {path}. Next: start learnd, which makes one, or name another with --log")
 
 
-class Connection(sqlite3.Connection):
-    """A connection that can be weakly referenced, which sqlite3's own cannot."""
-
-
-def open_writer(path: Path) -> Connection:
+def open_writer(path: Path) -> sqlite3.Connection:
     """The writing connection to the log at `path`, made with its tables (mode 0600, folder 0700) where absent.
 
     The caller holds the log's lock. Raises LogUnusable.
@@ -85,14 +81,13 @@ def open_writer(path: Path) -> Connection:
     require_local_file_system(path)
     make_private_folder(path.parent)
     _make_private_file(path)
-    connection = sqlite3.connect(
-        path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, factory=Connection
-    )
+    connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
     try:
         database = Database(connection, recursive_triggers=True, execute_plugins=False)
         _require_log(connection, path, may_be_empty=True)
         _require_wal(database, path)
         connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA wal_autocheckpoint=1000")
         _make_tables(database)
         # SQLite makes only those names durable that it made itself.
         _sync(path.parent, os.O_RDONLY | os.O_DIRECTORY)
@@ -105,7 +100,7 @@ def open_writer(path: Path) -> Connection:
     return connection
 
 
-def open_reader(path: Path) -> Connection:
+def open_reader(path: Path) -> sqlite3.Connection:
     """A read-only connection to the log at `path`, whether or not a writer is at work. Raises LogMissing, LogUnusable.
 
     Where neither the folder nor the side files can be written (another user's log, a read-only mount) and no
@@ -277,14 +272,13 @@ def _make_private_file(path: Path) -> None:
         raise LogUnusable(f"the log {path} cannot be made: {error.strerror}") from error
 
 
-def _open_uri(path: Path, query: str) -> Connection:
+def _open_uri(path: Path, query: str) -> sqlite3.Connection:
     connection = sqlite3.connect(
         f"file:{quote(str(path))}?{query}",
         uri=True,
         timeout=BUSY_SECONDS,
         isolation_level=None,
         check_same_thread=False,
-        factory=Connection,
     )
     try:
         _require_log(connection, path, may_be_empty=False)

@@ -26,7 +26,6 @@ from typing import Self
 from events.catalog import AnyEvent, Event
 from events.chain import GENESIS, Chain, LogDamaged, Verified, link
 from events.database import (
-    Connection,
     LogMissing,
     LogUnusable,
     empty_write_ahead_log,
@@ -90,13 +89,13 @@ class AppendOutcomeUnknown(AppendFailed):
 class EventLog:
     """The log at one path. Safe to share between threads; not between a process and its fork."""
 
-    def __init__(self, path: Path, writer: Connection | None, project: Projection | None) -> None:
+    def __init__(self, path: Path, writer: sqlite3.Connection | None, project: Projection | None) -> None:
         self.path = path
         self._writer = writer
         self._project = project
         self._appending = threading.Lock()
         self._local = threading.local()
-        self._readers: weakref.WeakSet[Connection] = weakref.WeakSet()
+        self._readers: weakref.WeakSet[_Reader] = weakref.WeakSet()
 
     @classmethod
     def create_or_open(cls, path: Path, project: Projection | None = None) -> Self:
@@ -108,7 +107,7 @@ class EventLog:
     def open_readonly(cls, path: Path) -> Self:
         """The log for reading, whether or not a writer is at work. Makes no log. Raises LogMissing, LogUnusable."""
         log = cls(path.resolve(), None, None)
-        log._reader()
+        log.head()
         return log
 
     # --- writing ---
@@ -168,15 +167,12 @@ class EventLog:
 
         Fetch all rows of a query at once: a cursor left half read keeps the write-ahead log growing.
         """
-        return self._reader()
-
-    def _reader(self) -> Connection:
-        reader: Connection | None = getattr(self._local, "reader", None)
+        reader: _Reader | None = getattr(self._local, "reader", None)
         if reader is None:
-            reader = open_reader(self.path)
+            reader = _Reader(open_reader(self.path))
             self._local.reader = reader
             self._readers.add(reader)
-        return reader
+        return reader.connection
 
     def read(self, stream: str) -> list[Recorded]:
         """A stream's events from version 1 on; empty when there is no such stream. Raises EventUnreadable."""
@@ -249,7 +245,7 @@ class EventLog:
     def close(self) -> None:
         """Close every connection; the writer last, which then leaves one file and no side files."""
         for reader in list(self._readers):
-            reader.close()
+            reader.connection.close()
         self._local = threading.local()
         with self._appending:
             if self._writer is not None:
@@ -267,7 +263,7 @@ class EventLog:
     # --- transactions ---
 
     @contextmanager
-    def _transaction(self) -> Iterator[Connection]:
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
         connection = self._writer
         if connection is None:
             raise AppendFailed(self.path, "this log was opened for reading only, or is closed")
@@ -311,6 +307,19 @@ class EventLog:
             raise AppendOutcomeUnknown(self.path, "a reader kept the log from being settled after a failed commit")
         self._writer = writer
         return found is not None
+
+
+class _Reader:
+    """A thread's connection, closed as soon as the thread has gone.
+
+    sqlite3's own stays in a reference cycle until the garbage collector comes by, and with it its files.
+    """
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
+
+    def __del__(self) -> None:
+        self.connection.close()
 
 
 _Context = tuple[str, str, str | None, str | None]

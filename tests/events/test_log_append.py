@@ -191,6 +191,7 @@ def test_the_log_itself_writes_with_recursive_triggers_and_full_sync(log: EventL
         assert connection.execute("PRAGMA recursive_triggers").fetchone() == (1,)
         assert connection.execute("PRAGMA synchronous").fetchone() == (2,)
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        assert connection.execute("PRAGMA wal_autocheckpoint").fetchone() == (1000,)
 
 
 def test_threads_append_one_after_the_other_and_read_committed_events_only(log: EventLog) -> None:
@@ -209,6 +210,17 @@ def test_threads_append_one_after_the_other_and_read_committed_events_only(log: 
     assert log.verify().count == 160
     assert len(seen) == 80
     assert all(count % 2 == 0 for count in seen)
+
+
+def test_threads_that_come_and_go_leave_no_open_files_behind(log: EventLog) -> None:
+    log.append({"job-1": (0, [SKIPPED])}, **WHO)
+    counts = []
+    for _ in range(30):
+        thread = threading.Thread(target=log.read, args=("job-1",))
+        thread.start()
+        thread.join()
+        counts.append(len(list(Path("/proc/self/fd").iterdir())))
+    assert counts[-1] == counts[2]
 
 
 COUNTER = """

@@ -147,15 +147,20 @@ def test_a_version_gap_is_found_even_with_a_whole_chain(written: Path) -> None:
     assert (found.position, found.reason) == (6, "version 16 of stream job-1 follows version 5")
 
 
-def test_a_table_without_types_is_no_way_round(written: Path) -> None:
+@pytest.mark.parametrize("column", ["actor", "data", "hash", "schema", "version", "position"])
+@pytest.mark.parametrize("value", ["NULL", "CAST({} AS TEXT) || ''", "CAST({} AS BLOB)"], ids=["null", "text", "blob"])
+def test_a_table_without_types_is_no_way_round(written: Path, column: str, value: str) -> None:
     tamper(
         written,
-        "CREATE TABLE loose AS SELECT * FROM events",
+        "CREATE TABLE loose (position, stream, version, id, type, schema, at, actor, cor, cau, data, hash)",
+        "INSERT INTO loose SELECT * FROM events",
         "DROP TABLE events",
         "ALTER TABLE loose RENAME TO events",
-        change(4, actor="NULL"),
     )
-    assert damage(written).position == 4
+    if "TEXT" in value and column in {"actor", "data", "hash"}:
+        value = "5"
+    tamper(written, change(4, **{column: value.format(column)}))
+    assert damage(written).position in {1, 4}
 
 
 def test_a_file_that_sqlite_cannot_read_is_named(path: Path) -> None:
