@@ -1,13 +1,14 @@
 """The way out when no scenario was found: a person fills in a form, and each of its fields is held to what it must be.
 
 The form is Markdown with one TOML block (`manual-scenario-template.md`). Whoever signs it decides what is run, so its
-commands need no known runner; they run in the sandbox like any other, and their outcome is the runner's own report where
-there is one, else the exit code. Nothing of an invalid form is used.
+commands need no known runner; they run in the sandbox like any other, and their outcome is the runner's own report
+where there is one, else the exit code. Nothing of an invalid form is used.
 """
 
 from __future__ import annotations
 
 import datetime
+import json
 import posixpath
 import re
 import tomllib
@@ -242,8 +243,9 @@ def _quoted(value: object) -> str:
 
 
 def _flat(value: object) -> str:
-    return " ".join(str(value).split())[:500]
+    return " ".join(str(value).split())[:500].encode("utf-8", "backslashreplace").decode()
 
 
 def _in_toml(value: object) -> str:
-    return str(value).replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ")
+    """A text as the inside of a TOML string; JSON's escapes are TOML's."""
+    return json.dumps(_flat(value), ensure_ascii=False)[1:-1].replace("\x7f", "")

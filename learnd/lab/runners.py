@@ -376,8 +376,8 @@ def _reporter(best: Known, behind: list[Judged], text: str) -> str:
     """The runner that reports through the script: words appended to a script reach its last command only."""
     if best.runner not in ("jest", "vitest"):
         return best.runner
-    takes_flags = behind[-1] is best and not re.search(r"--json|--outputFile|--reporter|[|><]", text)
-    return best.runner if takes_flags else "npm"
+    passes_none_on = re.search(r"--json|--outputFile|--reporter|[|><]|\b(npm|pnpm|yarn)\b", text)
+    return best.runner if behind[-1] is best and not passes_none_on else "npm"
 
 
 def _script_text(name: str, scope: Scope) -> str | Unfit:

@@ -162,11 +162,13 @@ def read_bounded(path: Path) -> bytes | None:
         return None
     except OSError as error:
         raise ReportUnreadable(f"{path.name} cannot be opened: {error.strerror}") from error
-    with os.fdopen(handle, "rb") as file:
-        found = os.fstat(file.fileno())
-        if not stat.S_ISREG(found.st_mode):
+    try:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
             raise ReportUnreadable(f"{path.name} is not a file")
-        data = file.read(REPORT_MAX + 1)
+        with os.fdopen(os.dup(handle), "rb") as file:
+            data = file.read(REPORT_MAX + 1)
+    finally:
+        os.close(handle)
     if len(data) > REPORT_MAX:
         raise ReportUnreadable(f"{path.name} is larger than {REPORT_MAX // 1024 // 1024} MB")
     return data

@@ -2,43 +2,19 @@
 
 It is loaded through PYTEST_ADDOPTS, set in the process that imports pytest and taken back when pytest has read it. With
 xdist the workers mark what failed how, and the controller, which hears of every test, writes.
+
+PYTEST_DONT_REWRITE: nothing is asserted here, and the warning that it cannot be rewritten would fail projects that
+turn warnings into errors.
 """
 
-import os
-
 import pytest
-from learnd_reporter import MESSAGE_MAX, claim, failure
-
-OPTION = "-p learnd_pytest_reporter"
-
-
-def announce(_config_module):
-    """Called when pytest is imported. The option is set in this process alone, where the plugin can be found."""
-    if os.environ.get("LEARND_REPORT_DIR"):
-        _ask()
-
-
-def _ask():
-    options = os.environ.get("PYTEST_ADDOPTS", "")
-    if not options.startswith(OPTION):
-        os.environ["PYTEST_ADDOPTS"] = (OPTION + " " + options).strip()
-
-
-def _withdraw():
-    options = os.environ.get("PYTEST_ADDOPTS")
-    if options is not None and options.startswith(OPTION):
-        rest = options[len(OPTION) :].strip()
-        if rest:
-            os.environ["PYTEST_ADDOPTS"] = rest
-        else:
-            del os.environ["PYTEST_ADDOPTS"]
-
+from learnd_reporter import MESSAGE_MAX, ask_pytest, claim, failure, withdraw_from_pytest
 
 _marking = []
 
 
 def pytest_configure(config):
-    _withdraw()
+    withdraw_from_pytest()
     if not _marking:
         _marking.append(True)
         config.pluginmanager.register(Marker(), "learnd-marker")
@@ -76,7 +52,7 @@ class Reporter:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_setupnodes(self):
-        _ask()  # workers are about to start: each reads the option, and takes it back in its own process
+        ask_pytest()  # workers are about to start: each reads the option, and takes it back in its own process
 
     def pytest_runtest_logreport(self, report):
         self._write(report, report.when, hasattr(report, "wasxfail"))

@@ -14,6 +14,7 @@ import sys
 import types
 
 MESSAGE_MAX = 400
+PLUGIN_OPTION = "-p learnd_pytest_reporter"
 _NO_NAME = re.compile(r"cannot import name '?([\w.]+)'?")
 _NO_MODULE = re.compile(r"No module named '?([\w.]+)'?")
 _NO_ATTRIBUTE = re.compile(r"(?:module|type object) '[\w.]+' has no attribute '(\w+)'")
@@ -134,11 +135,37 @@ class _Finder(importlib.abc.MetaPathFinder):
 
 def watch_imports():
     """Hook into pytest and unittest when, and only when, the program imports them."""
-    from learnd_pytest_reporter import announce
-    from learnd_unittest_reporter import patch_runner
-
-    hooks = {"_pytest.config": announce, "unittest.runner": patch_runner}
+    hooks = {"_pytest.config": _found_pytest, "unittest.runner": _found_unittest}
     for name in list(hooks):
         if name in sys.modules:  # imported by another .pth or sitecustomize before us
             hooks.pop(name)(sys.modules[name])
     sys.meta_path.insert(0, _Finder(hooks))
+
+
+def _found_pytest(_module):
+    if os.environ.get("LEARND_REPORT_DIR"):
+        ask_pytest()
+
+
+def _found_unittest(module):
+    from learnd_unittest_reporter import patch_runner
+
+    patch_runner(module)
+
+
+def ask_pytest():
+    """Have the next pytest of this process, or of a child that starts now, load our plugin."""
+    options = os.environ.get("PYTEST_ADDOPTS", "")
+    if not options.startswith(PLUGIN_OPTION):
+        os.environ["PYTEST_ADDOPTS"] = (PLUGIN_OPTION + " " + options).strip()
+
+
+def withdraw_from_pytest():
+    """Take the option back: pytest has read it, and the tests get the environment the run had."""
+    options = os.environ.get("PYTEST_ADDOPTS")
+    if options is not None and options.startswith(PLUGIN_OPTION):
+        rest = options[len(PLUGIN_OPTION) :].strip()
+        if rest:
+            os.environ["PYTEST_ADDOPTS"] = rest
+        else:
+            del os.environ["PYTEST_ADDOPTS"]
