@@ -316,7 +316,7 @@ class Capture:
         index = self._place / "new-index"
         index.unlink(missing_ok=True)
         listing = b"".join(b"%s %s\t%s\0" % (m.encode(), o.encode(), path) for path, (m, o) in entries.items())
-        self._own.run("update-index", "-z", "--index-info", stdin=listing, index=index)
+        self._own.fill_index(index, listing)
         status, output, stderr = self._own.attempt("write-tree", index=index)
         if status == 0:
             return output.decode().strip()

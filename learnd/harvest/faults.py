@@ -68,18 +68,13 @@ def says_disk_full(stderr: str) -> bool:
     return any(text in stderr for text in _NO_ROOM_TEXTS)
 
 
-def is_full(error: OSError) -> bool:
-    """Does `error` mean that there is no room, or no quota, left?"""
-    return error.errno in _NO_ROOM
-
-
 @contextmanager
 def disk_faults() -> Iterator[None]:
     """Turn an OSError that means "no room" into DiskFull; every other one passes unchanged."""
     try:
         yield
     except OSError as error:
-        if is_full(error):
+        if error.errno in _NO_ROOM:
             raise DiskFull(f"{error.strerror}: {error.filename or 'learnd state directory'}") from error
         raise
 

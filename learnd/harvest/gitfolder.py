@@ -65,10 +65,25 @@ def find(path: Path) -> GitFolder:
                     f"{folder} keeps its refs as reftable, which learnd does not read. "
                     "Next: git refs migrate --ref-format=files"
                 )
+            _refuse_borrowed_folder(found)
             return found
         if _is_git_dir(folder):
             raise NotARepository(f"{folder} is a bare repository or the inside of a git folder: nothing runs there")
     raise NotARepository(f"{path} is not in a git work tree. Next: git init, or name another folder")
+
+
+def _refuse_borrowed_folder(folder: GitFolder) -> None:
+    """A root daemon reads everything: a `.git` file must not lead it into another user's repository (as git's own
+    `safe.directory`)."""
+    if os.geteuid() != 0:
+        return
+    owner = folder.work_tree.stat().st_uid
+    for part in (folder.git_dir, folder.common_dir):
+        if part.stat().st_uid != owner:
+            raise NotARepository(
+                f"{folder.work_tree} belongs to uid {owner}, its git folder {part} to uid {part.stat().st_uid}. "
+                "Next: chown one of them, or run learnd as that user"
+            )
 
 
 def at_root(work_tree: Path) -> GitFolder | None:

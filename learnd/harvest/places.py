@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from events.values import FileRef
-from learnd.harvest.faults import SnapshotError, disk_faults, is_full
+from learnd.harvest.faults import SnapshotError, disk_faults
 from learnd.manifest.inside import Folder, within
 
 
@@ -30,39 +30,35 @@ def folder_in(root: Path, path: Path) -> Iterator[Folder]:
         raise SnapshotError(
             "link_refused", f"{path} leads out of {root} (to {real}); nothing was written. Next: remove the link"
         )
-    with disk_faults():
-        try:
-            folder = Folder.open(top, real, create=True)
-        except OSError as error:
-            if is_full(error):
-                raise
-            raise SnapshotError("not_writable", f"{path}: {error.strerror}") from error
-        with folder:
-            yield folder
+    with writable(path), Folder.open(top, real, create=True) as folder:
+        yield folder
+
+
+@contextmanager
+def writable(path: Path) -> Iterator[None]:
+    """Turn what the file system refuses into SnapshotError (`not_writable`), a full one into DiskFull."""
+    try:
+        with disk_faults():
+            yield
+    except OSError as error:
+        raise SnapshotError("not_writable", f"{path}: {error.strerror or error}") from error
 
 
 def put(root: Path, path: Path, data: bytes) -> FileRef:
     """Write `path` below `root`, whole or not at all. Raises SnapshotError, DiskFull."""
     with folder_in(root, path.parent) as folder:
-        _replace(folder, path, data)
+        folder.replace(path.name, data)
     return FileRef(path=str(path), sha256=hashlib.sha256(data).hexdigest())
 
 
 def put_file(root: Path, path: Path, source: Path) -> None:
     """Like `put`, with the content of `source`, which may be larger than memory."""
     with (
-        folder_in(root, path.parent) as folder,
         source.open("rb") as file,
         mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content,
+        folder_in(root, path.parent) as folder,
     ):
-        _replace(folder, path, content)
-
-
-def _replace(folder: Folder, path: Path, data: bytes | mmap.mmap) -> None:
-    try:
-        folder.replace(path.name, data)  # type: ignore[arg-type] # it writes any buffer
-    except PermissionError as error:
-        raise SnapshotError("not_writable", f"{path}: {error.strerror or error}") from error
+        folder.replace(path.name, content)  # type: ignore[arg-type] # it writes any buffer
 
 
 def remove(root: Path, path: Path) -> int:

@@ -247,6 +247,13 @@ class OwnRepository:
                 self.run(*(("unpack-objects", "-q") if few else ("index-pack", "--stdin")), stdin=pack)
         return foreign - self.present(foreign)
 
+    def fill_index(self, index: Path, listing: bytes) -> None:
+        """Put entries, as `update-index --index-info -z` takes them, into an index. Raises GitFailed for a bad path."""
+        status, _, stderr = self.attempt("update-index", "--replace", "-z", "--index-info", stdin=listing, index=index)
+        # git passes over a path it does not allow, with a word and status 0.
+        if status != 0 or "Ignoring path" in stderr:
+            raise GitFailed("update-index", status, stderr)
+
     def _git(self, work_tree: Path | None) -> GitPython:
         from git.cmd import Git as GitPython  # noqa: PLC0415 - importing GitPython costs as much as a whole CLI verb
 

@@ -233,7 +233,7 @@ def _copy_to_storage(
     top = _storage_root(store, settings)
     inside = top.is_relative_to(store.repo)
     if not inside:
-        with disk_faults():
+        with places.writable(top):
             top.mkdir(parents=True, exist_ok=True)
     root = store.repo if inside else top
     if inside:
@@ -269,10 +269,9 @@ def _check_tree(record: SnapshotRecord, store: SnapshotStore) -> None:
     tree = store.tree_of(record.commit)
     if tree != record.tree:
         raise SnapshotDamaged("checkout", record.tree, tree or "no such commit")
-    for wanted in (record.tree, record.base_tree):
-        wrong = store.intact(wanted)
-        if wrong is not None:
-            raise SnapshotDamaged("checkout", wanted, wrong)
+    wrong = store.intact(record.tree, record.base_tree)
+    if wrong is not None:
+        raise SnapshotDamaged("checkout", record.tree, wrong)
 
 
 def _check_diff(record: SnapshotRecord, store: SnapshotStore) -> None:

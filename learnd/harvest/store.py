@@ -13,7 +13,9 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,6 +35,7 @@ __all__ = ["EXECUTABLE", "FILE", "GITLINK", "LINK", "Numstat", "SnapshotStore", 
 _REPO_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _TAG = re.compile(r"learning-snapshot-[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _MESSAGES_MAX = 20
+_DAY_S = 86_400
 
 
 class SnapshotStore(Trees):
@@ -48,7 +51,9 @@ class SnapshotStore(Trees):
         self.git_dir = home / "store.git"
         super().__init__(OwnRepository(self.git_dir, self.folder.objects), home)
         with disk_faults():
-            (home / "records").mkdir(parents=True, exist_ok=True)
+            # Closed to others: snapshots hold untracked files, which may be secrets.
+            home.mkdir(mode=0o700, parents=True, exist_ok=True)
+            (home / "records").mkdir(exist_ok=True)
         self._own.prepare(gitfolder.object_format(self.folder), shallow_commits(self.folder))
 
     @contextmanager
@@ -56,6 +61,9 @@ class SnapshotStore(Trees):
         """Alone in this store: what is captured inside the block is referenced before retention can look at it."""
         with disk_faults(), (self.home / "lock").open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
+            # Whoever left these was killed: references change only in here.
+            for stale in (*(self.git_dir / "refs").rglob("*.lock"), *self.git_dir.glob("*.lock")):
+                stale.unlink(missing_ok=True)
             yield
 
     # --- taking -------------------------------------------------------------------------------------
@@ -191,7 +199,7 @@ class SnapshotStore(Trees):
 
     def parents(self, commit: str) -> tuple[str, ...]:
         """The parents of a commit; none when it is not there."""
-        status, output, _ = self._own.attempt("rev-parse", "--verify", "--quiet", f"{checked(commit)}^@", borrow=True)
+        status, output, _ = self._own.attempt("rev-parse", f"{checked(commit)}^@", borrow=True)
         return tuple(output.decode().split()) if status == 0 else ()
 
     def messages(self, base: str | None, head: str) -> tuple[str, ...]:
@@ -225,8 +233,18 @@ class SnapshotStore(Trees):
             if ref.stat().st_mtime < held_before:
                 self._own.run("update-ref", "-d", f"refs/learnd/held/{checked(ref.name)}")
         (self.home / "stat-cache").unlink(missing_ok=True)
+        self._sweep()
         self._own.run("repack", "-A", "-d", "-q", "--unpack-unreachable=1.day.ago")
         self._own.run("prune", "--expire=1.day.ago")
+
+    def _sweep(self) -> None:
+        """Remove what killed captures left: only a capture under way may own something younger than a day."""
+        limit = time.time() - _DAY_S
+        for left in (*self.home.glob("capture-*"), *self.home.glob("index-*"), *self.home.glob("tarball-*")):
+            if left.stat().st_mtime < limit:
+                shutil.rmtree(left)
+        for left in (*self.git_dir.glob("sharedindex.*"), *self.git_dir.glob("fast_import_crash_*")):
+            left.unlink(missing_ok=True)
 
     def size(self) -> int:
         """Bytes on disk of the stored objects."""

@@ -1,0 +1,95 @@
+"""Retention gives back what a snapshot occupied, and nothing that another one needs."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+from harvest_repos import User, request_for, settings_for
+
+from learnd import clock
+from learnd.harvest.retention import prune
+from learnd.harvest.snapshot import take_snapshot, verify_snapshot
+from learnd.harvest.store import SnapshotStore
+
+LATER = "2100-01-01T00:00:00.000Z"
+
+
+def age(store: SnapshotStore, days: int) -> None:
+    """Let everything in the store be `days` old."""
+    then = time.time() - days * 86_400
+    for file in store.git_dir.rglob("*"):
+        os.utime(file, (then, then))
+
+
+def test_tag_files_and_objects_go_and_shared_objects_stay(user: User, store: SnapshotStore, state: Path) -> None:
+    user.write("shared", os.urandom(50_000))
+    user.write("own", os.urandom(80_000))
+    first = take_snapshot(request_for(user), store, settings_for(state))
+    (user.root / "own").unlink()
+    second = take_snapshot(request_for(user, job_id="33" * 32, suffix="-3"), store, settings_for(state))
+    own = next(entry.object_id for entry in store.list_files(first.tree) if entry.path == "own")
+    age(store, 40)
+    freed = prune(first, store, now=clock.now())
+    # Two tarballs of 130 KB and one object of 80 KB.
+    assert 330_000 < freed < 360_000
+    assert store.tagged(first.tag) is None
+    assert not store.has(own)
+    assert not Path(first.tarball.path).exists()
+    assert first.storage_copy is not None
+    assert not Path(first.storage_copy.path).exists()
+    verify_snapshot(second, store)
+    assert prune(first, store, now=clock.now()) == 0
+
+
+def test_objects_younger_than_a_day_stay_for_replays_at_work(user: User, store: SnapshotStore, state: Path) -> None:
+    user.write("own", os.urandom(80_000))
+    record = take_snapshot(request_for(user), store, settings_for(state))
+    prune(record, store, now=LATER)
+    assert store.intact(record.tree) is None
+
+
+def test_a_tree_held_for_a_run_in_progress_outlives_other_snapshots(
+    user: User, store: SnapshotStore, state: Path
+) -> None:
+    record = take_snapshot(request_for(user), store, settings_for(state))
+    user.write("b.py", "only in the observed tree\n")
+    observed = store.observe()
+    age(store, 29)
+    prune(record, store, now=clock.now())
+    assert store.intact(observed.tree) is None
+    age(store, 31)
+    prune(record, store, now=clock.now())
+    assert not store.has(observed.tree)
+
+
+def test_a_tree_can_be_taken_again_after_its_objects_were_pruned(user: User, store: SnapshotStore, state: Path) -> None:
+    os.utime(user.root / "a.py", (1, 1))
+    record = take_snapshot(request_for(user), store, settings_for(state))
+    age(store, 40)
+    prune(record, store, now=clock.now())
+    assert not store.has(record.tree)
+    again = take_snapshot(request_for(user), store, settings_for(state))
+    assert again.tree == record.tree
+    verify_snapshot(again, store)
+
+
+def test_pruning_follows_no_link_out_of_the_repository(
+    user: User, store: SnapshotStore, state: Path, tmp_path: Path
+) -> None:
+    record = take_snapshot(request_for(user), store, settings_for(state))
+    learning = Path(record.tarball.path).parent
+    outside = tmp_path / "outside"
+    learning.rename(outside)
+    learning.symlink_to(outside)
+    prune(record, store, now=LATER)
+    assert (outside / "run-1.tar.gz").exists()
+
+
+def test_a_copy_in_the_operators_folder_goes_as_well(
+    user: User, store: SnapshotStore, state: Path, tmp_path: Path
+) -> None:
+    record = take_snapshot(request_for(user), store, settings_for(state, snapshot_dir=tmp_path / "copies"))
+    prune(record, store, now=LATER)
+    assert list((tmp_path / "copies").rglob("*.gz")) == []
