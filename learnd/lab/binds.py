@@ -84,7 +84,7 @@ def mounts_of(spec: SandboxRun) -> list[Mount]:
         Mount(spec.tree.resolve(strict=True), root, writable=True),
         Mount(spec.report_dir.resolve(strict=True), REPORT_INSIDE, writable=True),
     ]
-    foreign = [(admissible(host), inside) for host, inside in spec.read_only_binds]
+    foreign = [(admissible(host, spec.mount_at), inside) for host, inside in spec.read_only_binds]
     own = [(host.resolve(strict=True), inside) for host, inside in (*spec.own_binds, *spec.overlays)]
     for source, inside in (*foreign, *own):
         at = PurePosixPath(inside)
@@ -106,13 +106,17 @@ def _check_place(root: PurePosixPath) -> None:
         raise RunRefused(root, "a tree cannot stand at a place the system itself needs")
 
 
-def admissible(host: Path) -> Path:
-    """The resolved path, when a replay may see it read-only. Raises RunRefused with the rule it breaks."""
+def admissible(host: Path, repository: Path | None = None) -> Path:
+    """The resolved path, when a replay may see it read-only. Raises RunRefused with the rule it breaks.
+
+    What really lies in the repository may be shown wherever that stands (a CI's work space below /var/lib).
+    """
     try:
         resolved = host.resolve(strict=True)
     except (OSError, RuntimeError) as error:
         raise RunRefused(host, f"cannot be resolved ({error})") from error
-    if any(resolved.is_relative_to(folder) for folder in FORBIDDEN_TREES):
+    its_own = repository is not None and resolved.is_relative_to(repository)
+    if not its_own and any(resolved.is_relative_to(folder) for folder in FORBIDDEN_TREES):
         raise RunRefused(host, f"leads to {resolved}, a live part of the system")
     if any(home.is_relative_to(resolved) for home in _homes()):
         raise RunRefused(host, f"leads to {resolved}, which holds a whole home directory")

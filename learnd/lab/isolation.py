@@ -4,7 +4,7 @@ The root file system is an allow-list, not the host's made read-only: the host's
 fresh /proc, /dev and /tmp, the restored tree at the repository's own path, and what the caller binds. Everything else
 (home directories, /run, /var, /mnt, /srv, /opt, credentials) is simply not there. Namespaces: user, mount, pid, net
 (only loopback, so abstract sockets of the host are out of reach), ipc, uts, cgroup. No capability, no new user
-namespace.
+namespace, no kernel keyring (`seccomp.py`).
 
 Invariants:
 - Only tree, report folder, /tmp and /dev/shm can be written to; /proc/sys is read-only even where uids would allow it.
@@ -27,6 +27,7 @@ from typing import Final
 from learnd.lab.binds import Mount, SandboxRun
 from learnd.lab.launcher import LAUNCH_ENV, User, drop_argv, tool
 from learnd.lab.limits import MIB, prlimit_argv
+from learnd.lab.seccomp import keyring_filter
 
 HOME_INSIDE: Final = "/tmp/home"  # noqa: S108 - a path inside the sandbox, on its own tmpfs
 HOSTNAME: Final = "learnd"
@@ -83,11 +84,11 @@ def isolation_args(
     user: User,
     *,
     bwrap: Bubblewrap,
-    file: Callable[[str], int],
+    file: Callable[[bytes], int],
 ) -> list[str]:
     """bwrap's options for one run, without the command. `staged` are the mounts' sources as bwrap reaches them.
 
-    `file` keeps a text readable on a file descriptor until the launch and returns its number.
+    `file` keeps bytes readable on a file descriptor until the launch and returns its number.
     """
     args = [
         "--unshare-user",
@@ -99,9 +100,10 @@ def isolation_args(
     ]
     args += ["--disable-userns"] if bwrap.disables_userns else []
     args += ["--die-with-parent", "--new-session", "--cap-drop", "ALL", "--hostname", HOSTNAME]
+    args += ["--seccomp", str(file(keyring_filter()))]
     args += _system_args()
     for name, text in _generated_etc(user).items():
-        args += ["--file", str(file(text)), f"/etc/{name}"]
+        args += ["--file", str(file(text.encode())), f"/etc/{name}"]
     args += ["--proc", "/proc", "--ro-bind", "/proc/sys", "/proc/sys"]
     size = ["--size", str(spec.limits.file_mb * MIB)] if bwrap.sizes_tmpfs else []
     args += ["--dev", "/dev", *size, "--tmpfs", "/dev/shm", "--remount-ro", "/dev"]  # noqa: S108 - inside

@@ -128,13 +128,13 @@ def run_isolated(spec: SandboxRun, user: User, cancel: threading.Event) -> Sandb
     with ExitStack() as stack:
         passed: list[int] = []
 
-        def file(text: str) -> int:
-            passed.append(_memory_file(text.encode("utf-8", "surrogateescape"), stack))
+        def file(content: bytes) -> int:
+            passed.append(_memory_file(content, stack))
             return passed[-1]
 
         args = isolation_args(spec, mounts, staged_sources(mounts, user), user, bwrap=bwrap, file=file)
         # Through a file, not argv: any local user may read a command line, and its length is bounded.
-        arguments = file("".join(f"{argument}\0" for argument in args))
+        arguments = file(b"".join(os.fsencode(argument) + b"\0" for argument in args))
         read_status, write_status = os.pipe()
         stack.callback(os.close, write_status)
         argv = [*host_argv(mounts, user), bwrap.path, "--args", str(arguments), "--json-status-fd", str(write_status)]

@@ -54,6 +54,13 @@ def test_refused_when_it_leads_nowhere_or_round_in_circles(tmp_path: Path) -> No
             admissible(tmp_path / name)
 
 
+def test_a_folder_of_the_repository_may_be_shown_wherever_that_stands() -> None:
+    folder = next(entry for entry in Path("/var/lib").iterdir() if entry.is_dir() and not entry.is_symlink())
+    assert admissible(folder, Path("/var/lib")) == folder
+    with pytest.raises(RunRefused):
+        admissible(folder, Path("/var/lib/other"))
+
+
 def test_an_interpreter_of_nvm_below_the_configuration_folder_may_be_shown(tmp_path: Path) -> None:
     prefix = tmp_path / ".config/nvm/versions/node/v22"
     prefix.mkdir(parents=True)

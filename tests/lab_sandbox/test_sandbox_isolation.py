@@ -7,6 +7,8 @@ import re
 import secrets
 import socket
 import stat
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -243,6 +245,38 @@ for host in ({os.getpid()}, {os.getppid()}):
 """
     result = python(program)
     assert lines(result.output) == ["True", *["-1 ESRCH", "no such process"] * 2]
+
+
+KEYRING_PROGRAM = """
+import ctypes, os
+add_key, keyctl = {"x86_64": (248, 250), "aarch64": (217, 219)}[os.uname().machine]
+call, read, room = ctypes.CDLL(None, use_errno=True).syscall, 11, ctypes.create_string_buffer(64)
+"""
+
+
+@pytest.mark.skipif(os.uname().machine not in ("x86_64", "aarch64"), reason="the numbers of the calls are written out")
+@pytest.mark.usefixtures("sandbox")
+def test_secrets_in_the_daemons_keyring_cannot_be_read(place: Place) -> None:
+    daemon = f"""{KEYRING_PROGRAM}
+import sys, threading
+from pathlib import Path
+from dataclasses import replace
+from sandbox_place import PYTHON, Place
+from learnd.lab.sandbox import Sandbox
+join_session, session = 1, -3
+assert call(keyctl, join_session, None) > 0
+key = call(add_key, b"user", b"daemon", b"hunter2", 7, session)
+look = sys.argv[1] + f"print(call(keyctl, read, {{key}}, room, 64), room.value)\\n"
+look += "print(call(add_key, b'user', b'x', b'y', 1, -5))"
+spec = Place(*map(Path, sys.argv[2:])).spec(PYTHON, "-I", "-S", "-c", look)
+assert call(keyctl, read, key, room, 64) == 7
+print(Sandbox("bubblewrap").run(spec, threading.Event()).output.decode())
+"""
+    folders = map(str, (place.tree, place.report, place.origin, place.outside))
+    path = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    argv = [sys.executable, "-c", daemon, KEYRING_PROGRAM, *folders]
+    done = subprocess.run(argv, env=path, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.split() == ["-1", "b''", "-1"]
 
 
 def test_no_new_user_namespace_no_terminal_no_setuid(run: Run) -> None:
