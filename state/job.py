@@ -91,7 +91,7 @@ JOB_ROWS = (
     Row((S.OVER_BUDGET,), e.JobRequeued, S.VALIDATED, "approver, grant_usd"),
     Row((S.CRYSTALIZATION_FAILED,), e.JobRequeued, S.VALIDATED, "approver"),
     Row((S.SKIPPED,), e.JobRequeued, S.VALIDATED, "approver, accept_unproven"),
-    Row(WORKING, e.JobSkipped, S.SKIPPED, "nothing to learn"),
+    Row(WORKING, e.JobSkipped, S.SKIPPED, "nothing to learn; never from a blocked status"),
     Row(OPEN, e.JobDismissed, S.DISMISSED, "actor, reason"),
     Row(OPEN, e.RunReopened, S.SUPERSEDED, "producer resumed"),
     # Facts: true in any status that they can find a job in, and changing none.

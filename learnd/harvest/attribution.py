@@ -1,6 +1,7 @@
 """What the change is measured against, and whether it is the run's.
 
-**Base**, the first that there is: the tree *observed* when the run began; the commit the producer *recorded*; HEAD at
+**Base**, the first that there is: the tree *observed* when the run began, unless the run left it as it was (recorders that
+only wrap a verification begin when the work is done); the commit the producer *recorded*; HEAD at
 `started_at` by the *reflog*, when HEAD has moved since (the work was committed); HEAD. A repository without a commit,
 or whose first commit the run made, has an *empty* base.
 
@@ -62,9 +63,12 @@ def choose_base(
     notes: list[str] = []
     if observed is not None:
         tree, commit = observed
-        if store.has(tree):
+        if not store.has(tree):
+            notes.append(f"the observed base {tree} is no longer in the store")
+        elif tree != taken.tree:
             return Base(tree, commit, "observed")
-        notes.append(f"the observed base {tree} is no longer in the store")
+        else:
+            notes.append("the run changed nothing: it verified work that was done before it began")
     if recorded is not None:
         if store.tree_of(recorded) is not None:
             return _committed(store, taken, recorded, "recorded", notes)
@@ -125,10 +129,11 @@ def not_attributable(
 
 def _foreign_move(store: SnapshotStore, since: str) -> Move | None:
     """The first move since then that brought commits not made since then."""
-    start = int(clock.parse(since).timestamp())
+    # The reflog knows whole seconds: a move in the second of the start counts as before it, as in `head_at`.
+    start = clock.parse(since).timestamp()
     seen: set[str] = set()
     for move in store.moves():
-        if move.at < start:
+        if move.at <= start:
             continue
         seen.add(move.old)
         if move.new not in seen and not _is_work(store, move, seen):

@@ -1,0 +1,85 @@
+"""Write the generated parts of README.md: diagrams, statuses, events, settings.
+
+    python docs/generate.py           rewrites README.md where it is stale
+    python docs/generate.py --check   says what is stale and exits 1
+
+A part stands between `<!-- generated: NAME -->` and `<!-- end -->`. The text around it is written by hand.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+from events.catalog import JOB_EVENTS, MACHINE_EVENTS, PATTERN_EVENTS, Event
+from learnd.settings import Lab, Settings
+from state import job, pattern
+from state.machine import mermaid
+
+README = Path(__file__).resolve().parent.parent / "README.md"
+PART = re.compile(r"(<!-- generated: (?P<name>[a-z ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def events_table(kinds: tuple[type[Event], ...]) -> str:
+    rows = [f"| `{kind.__name__}` | {' '.join((kind.__doc__ or '').split())} |" for kind in kinds]
+    return "\n".join(["| event | says |", "| --- | --- |", *rows]) + "\n"
+
+
+def settings_table() -> str:
+    rows = [*_settings(Settings, ""), *_settings(Lab, "lab.")]
+    return "\n".join(["| setting | default | bounds | use |", "| --- | --- | --- | --- |", *rows]) + "\n"
+
+
+def _settings(model: type[BaseModel], prefix: str) -> list[str]:
+    rows = []
+    for name, field in model.model_fields.items():
+        if name == "lab":
+            continue
+        default = field.default
+        shown = "" if default in (None, PydanticUndefined, ()) else f"`{default}`"
+        bounds = ", ".join(_bound(item) for item in field.metadata if _bound(item))
+        alias = getattr(field.validation_alias, "choices", None)
+        other = f" (`{alias[0]}`)" if alias else ""
+        rows.append(f"| `{prefix}{name}`{other} | {shown} | {bounds} | {field.description} |")
+    return rows
+
+
+def _bound(item: object) -> str:
+    signs = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
+    return " ".join(f"{sign} {getattr(item, name)}" for name, sign in signs.items() if hasattr(item, name))
+
+
+PARTS: dict[str, Callable[[], str]] = {
+    "job diagram": lambda: f"```mermaid\n{mermaid(job.TABLE)}```\n",
+    "pattern diagram": lambda: f"```mermaid\n{mermaid(pattern.TABLE)}```\n",
+    "job events": lambda: events_table(JOB_EVENTS),
+    "pattern events": lambda: events_table(PATTERN_EVENTS),
+    "machine events": lambda: events_table(MACHINE_EVENTS),
+    "settings": settings_table,
+}
+
+
+def generated(text: str) -> str:
+    """`text` with every generated part as it must be now."""
+    return PART.sub(lambda found: found[1] + PARTS[found["name"]]() + found[3], text)
+
+
+def main() -> int:
+    text = README.read_text()
+    fresh = generated(text)
+    if fresh == text:
+        return 0
+    if "--check" in sys.argv:
+        print("README.md is stale. Next: python docs/generate.py")
+        return 1
+    README.write_text(fresh)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
