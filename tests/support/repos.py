@@ -20,16 +20,41 @@ ENVIRONMENT = {
     "GIT_COMMITTER_EMAIL": "a@example.org",
 }
 
-CALC = "def mean(values):\n    return sum(values) / len(values)\n\n\ndef total(values):\n    return sum(values)\n"
-CALC_TESTS = (
-    "import unittest\n\nfrom calc import mean, total\n\n\nclass CalcTest(unittest.TestCase):\n"
-    "    def test_total(self):\n        self.assertEqual(total([1, 3]), 4)\n"
+CALC = """def mean(values):
+    return sum(values) / len(values)
+
+
+def square(value):
+    return value * value
+
+
+def cube(value):
+    return value * value * value
+
+
+def total(values):
+    return sum(values)
+"""
+CALC_TESTS = """import unittest
+
+from calc import mean, total
+
+
+class CalcTest(unittest.TestCase):
+    def test_total(self):
+        self.assertEqual(total([1, 3]), 4)
+"""
+FIXED_CALC = CALC.replace(
+    "    return sum(values) / len(values)",
+    "    if not values:\n        return 0.0\n    return sum(values) / len(values)",
+).replace("    return sum(values)\n", "    values = list(values)\n    return sum(values)\n")
+FIXED_TESTS = (
+    CALC_TESTS
+    + """
+    def test_mean_of_nothing(self):
+        self.assertEqual(mean([]), 0.0)
+"""
 )
-FIXED_CALC = (
-    "def mean(values):\n    if not values:\n        return 0.0\n    return sum(values) / len(values)\n\n\n"
-    "def total(values):\n    values = list(values)\n    return sum(values)\n"
-)
-FIXED_TESTS = CALC_TESTS + "\n    def test_mean_of_nothing(self):\n        self.assertEqual(mean([]), 0.0)\n"
 
 
 def git(repo: Path, *argv: str) -> str:
