@@ -15,11 +15,13 @@ import queue
 import signal
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import structlog
 
+from events.log import AppendFailed, AppendOutcomeUnknown
 from learnd.clock import now
 from learnd.control import Control
 from learnd.engine import Engine
@@ -123,11 +125,12 @@ class Daemon:
             elif moment - self._beat < STUCK_SECONDS or not self._settings.learning_enabled:
                 notify("WATCHDOG")
             if moment >= late_at:
-                engine.publisher.late()
                 late_at = moment + LATE_SECONDS
+                engine.publisher.late()
             if moment >= probe_at:
-                engine.probe_faults()
                 probe_at = moment + PROBE_SECONDS
+                with _patient():
+                    engine.probe_faults()
 
     def _health(self, engine: Engine) -> dict[str, object]:
         position, head = engine.log.head()
@@ -157,14 +160,16 @@ class Daemon:
             self._beat = time.monotonic()
             if self._sweep.is_set() or time.monotonic() >= next_sweep:
                 self._sweep.clear()
-                self._sweep_all(engine, watcher)
+                with _patient():
+                    self._sweep_all(engine, watcher)
                 next_sweep = time.monotonic() + self._settings.sweep_seconds
             try:
                 news = self._news.get(timeout=min(1.0, self._settings.sweep_seconds))
             except queue.Empty:
                 continue
             if news is not None:
-                self._hear(engine, *news)
+                with _patient():
+                    self._hear(engine, *news)
 
     def _hear(self, engine: Engine, tree: str, path: str) -> None:
         row = next((row for row in engine.views().work_trees() if row.path == tree), None)
@@ -207,6 +212,17 @@ class Daemon:
             if job_id is not None:
                 outcome = engine.work(job_id)
                 log.info("job", job=job_id[:8], now=type(outcome).__name__, why=getattr(outcome, "reason", ""))
+
+
+@contextmanager
+def _patient() -> Iterator[None]:
+    """Go on when the machine refuses an append: what was not recorded is found again by the next look."""
+    try:
+        yield
+    except AppendOutcomeUnknown:
+        raise
+    except AppendFailed as error:
+        log.warning("not recorded", reason=str(error))
 
 
 def notify(word: str, status: str | None = None) -> None:

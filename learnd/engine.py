@@ -12,15 +12,16 @@ import shutil
 import threading
 import uuid
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
 
 import structlog
 
 from events.catalog import FaultKind
-from events.log import EventLog, LogLock
+from events.log import AppendFailed, AppendOutcomeUnknown, EventLog, LogLock
 from events.recorded import Recorded
-from learnd.clock import now
+from learnd.clock import iso, now, parse
 from learnd.desk import Desk
 from learnd.door import Door
 from learnd.harvest.faults import DiskFull, SnapshotError
@@ -38,6 +39,8 @@ from state.effects import Effect, Rest, WaitUntil, next_effect
 from state.job import OPEN, JobStatus
 
 ACTOR = "learnd:engine"
+APPEND_PAUSE_S = 30.0
+"""How long a job waits after the machine refused an append (a full disk, mostly)."""
 FREE_BYTES = 256 << 20
 """Less room than this where the log lies is a fault of the machine."""
 
@@ -162,6 +165,12 @@ class Engine:
             outcome = self.runner.advance(job_id, self.draining)
             if isinstance(outcome, WaitUntil):
                 sleep_until = outcome.at
+        except AppendOutcomeUnknown:
+            raise  # nobody can say what the log holds: only a new process that folds it anew may go on
+        except AppendFailed as error:
+            log.warning("not recorded", job=job_id[:8], reason=str(error))
+            outcome = WaitUntil(str(error), at=iso(parse(now()) + timedelta(seconds=APPEND_PAUSE_S)))
+            sleep_until = outcome.at
         finally:
             self.scheduler.done(job_id, sleep_until)
         return outcome
