@@ -1,9 +1,9 @@
 """What the change is measured against, and whether it is the run's.
 
-**Base**, the first that there is: the tree *observed* when the run began, unless the run left it as it was (recorders that
-only wrap a verification begin when the work is done); the commit the producer *recorded*; HEAD at
-`started_at` by the *reflog*, when HEAD has moved since (the work was committed); HEAD. A repository without a commit,
-or whose first commit the run made, has an *empty* base.
+**Base**, the first that there is: the tree *observed* when the run began, unless the run left it as it was (recorders
+that only wrap a verification begin when the work is done); the commit the producer *recorded*; HEAD at `started_at` by
+the *reflog*, when HEAD has moved since (the work was committed); HEAD. A repository without a commit, or whose first
+commit the run made, has an *empty* base.
 
 **Attribution.** A change is not the run's, and is never learned from, when
 

@@ -14,7 +14,6 @@ import fcntl
 import os
 import re
 import shutil
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,7 +21,7 @@ from pathlib import Path
 
 from learnd import clock
 from learnd.atomic import write_atomically
-from learnd.harvest import gitfolder
+from learnd.harvest import gitfolder, usertag
 from learnd.harvest.capture import EXECUTABLE, FILE, GITLINK, LINK, Capture, Entry, TreeTaken
 from learnd.harvest.faults import SnapshotError, disk_faults, shown
 from learnd.harvest.gitfolder import GitFolder, Move
@@ -160,21 +159,8 @@ class SnapshotStore(Trees):
         return self.home / "records" / f"{_tag(f'learning-snapshot-{snapshot_id}')}.json"
 
     def tag_in_repository(self, name: str, commit: str) -> None:
-        """Write the tag into the user's repository as well (an operator's setting): its objects, then the ref.
-
-        git runs in learnd's repository, so no hook or configuration of the user's is read. Raises SnapshotError when a
-        folder on the way is a link, DiskFull.
-        """
-        refs = self.folder.common_dir / "refs" / "tags"
-        for folder in (self.folder.objects, self.folder.objects / "pack", refs):
-            if folder.is_symlink():
-                raise SnapshotError("link_refused", f"{folder} is a link; the tag was not written into the repository")
-        with disk_faults(), tempfile.TemporaryFile(dir=self.home) as pack:
-            listing = f"{checked(commit)}\n".encode()
-            self._own.run("pack-objects", "--revs", "--stdout", "-q", stdin=listing, out=pack)
-            pack.seek(0)
-            self._own.run("index-pack", "--stdin", stdin=pack, into_borrowed=True)
-            write_atomically(refs / _tag(name), f"{commit}\n")
+        """Write the tag into the user's repository as well. Raises SnapshotError, DiskFull."""
+        usertag.write_tag(self._own, self.folder, _tag(name), commit)
 
     # --- the user's history -------------------------------------------------------------------------
 
@@ -227,6 +213,7 @@ class SnapshotStore(Trees):
         """
         for name in tags:
             self._own.run("update-ref", "-d", f"refs/tags/{_tag(name)}")
+            usertag.remove_tag(self.folder, name)
             self._record(name.removeprefix("learning-snapshot-")).unlink(missing_ok=True)
         held = self.git_dir / "refs/learnd/held"
         for ref in sorted(held.iterdir()) if held.is_dir() else ():

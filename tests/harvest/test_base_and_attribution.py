@@ -67,6 +67,15 @@ def test_the_recorded_commit_is_next_and_one_that_is_unknown_is_noted(user: User
     assert f"the recorded base {'ab' * 20} is not in the repository" in unknown.notes
 
 
+def test_a_run_that_changed_nothing_is_measured_from_the_next_base(user: User, state: Path) -> None:
+    head = user.git("rev-parse", "HEAD")
+    edit(user, "a.py", "one = 2\n", 50)
+    observed = SnapshotStore(state, "repo-1", user.root).observe()
+    record = snapshot(user, state, base_tree=observed.tree, base_commit=head)
+    assert (record.base_source, record.base_commit, record.changed_paths) == ("head", head, ("a.py",))
+    assert "the run changed nothing: it verified work that was done before it began" in record.notes
+
+
 def test_an_observed_tree_that_is_gone_is_noted(user: User, state: Path) -> None:
     edit(user, "a.py", "one = 2\n", 150)
     record = snapshot(user, state, base_tree="cd" * 20)
@@ -83,6 +92,8 @@ def test_work_committed_during_the_run_is_measured_from_heads_place_at_its_start
     record = snapshot(user, state)
     assert (record.base_source, record.base_commit) == ("reflog", before)
     assert record.changed_paths == ("a.py", "b.py")
+    store = SnapshotStore(state, "repo-1", user.root)
+    assert store.messages(before, store.resolve_head() or "") == ("more work", "work")
     assert (record.head_moved, record.not_attributable) == (False, None)
 
 

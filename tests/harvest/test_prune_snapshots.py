@@ -6,6 +6,7 @@ import os
 import time
 from pathlib import Path
 
+import pytest
 from harvest_repos import User, request_for, settings_for
 
 from learnd import clock
@@ -85,6 +86,41 @@ def test_pruning_follows_no_link_out_of_the_repository(
     learning.symlink_to(outside)
     prune(record, store, now=LATER)
     assert (outside / "run-1.tar.gz").exists()
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_tag_in_the_users_repository_goes_and_others_stay(
+    user: User, store: SnapshotStore, state: Path, packed: bool
+) -> None:
+    user.git("tag", "theirs")
+    record = take_snapshot(request_for(user), store, settings_for(state, tag_in_repository=True))
+    if packed:
+        user.git("pack-refs", "--all")
+    assert user.git("tag").split() == [record.tag, "theirs"]
+    prune(record, store, now=LATER)
+    assert user.git("tag") == "theirs"
+    assert user.git("rev-parse", "theirs") == user.git("rev-parse", "main")
+
+
+def test_a_repository_whose_objects_are_a_link_can_be_pruned(user: User, store: SnapshotStore, state: Path) -> None:
+    record = take_snapshot(request_for(user), store, settings_for(state))
+    (user.root / ".git/objects").rename(user.root / ".git/elsewhere")
+    (user.root / ".git/objects").symlink_to("elsewhere")
+    prune(record, store, now=LATER)
+    assert store.tagged(record.tag) is None
+
+
+def test_leftovers_of_killed_captures_are_swept_when_they_are_a_day_old(
+    user: User, store: SnapshotStore, state: Path
+) -> None:
+    record = take_snapshot(request_for(user), store, settings_for(state))
+    for name in ("capture-old", "tarball-old", "index-young"):
+        (store.home / name).mkdir()
+        (store.home / name / "file").write_bytes(b"x")
+    for name in ("capture-old", "tarball-old"):
+        os.utime(store.home / name, (1, 1))
+    prune(record, store, now=LATER)
+    assert [folder.name for folder in store.home.glob("*-*") if folder.is_dir()] == ["index-young"]
 
 
 def test_a_copy_in_the_operators_folder_goes_as_well(

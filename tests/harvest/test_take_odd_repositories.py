@@ -204,12 +204,22 @@ def test_lfs_content_is_taken_as_on_disk_without_running_the_filter(user: User, 
     assert not canary.exists()
 
 
-def test_attributes_and_replaced_objects_change_nothing(user: User, store: SnapshotStore, tmp_path: Path) -> None:
+def test_attributes_change_no_byte(user: User, store: SnapshotStore, tmp_path: Path) -> None:
     user.write(".gitattributes", "* text=auto eol=crlf ident export-ignore export-subst working-tree-encoding=UTF-16\n")
     user.write("a.py", "$Id$ $Format:%H$\nx\r\n")
     tree = store.take_tree().tree
     store.restore(tree, tmp_path / "dest")
     assert (tmp_path / "dest/a.py").read_bytes() == b"$Id$ $Format:%H$\nx\r\n"
+
+
+def test_replaced_objects_do_not_stand_in_for_the_real_ones(user: User, store: SnapshotStore, state: Path) -> None:
+    real = user.git("rev-parse", "HEAD")
+    user.write("a.py", "replaced\n")
+    other = user.commit("other")
+    user.git("reset", "-q", "--hard", real)
+    user.git("replace", real, other)
+    assert user.git("show", "HEAD:a.py") == "replaced"
+    assert store.tree_of(real) == store.take_tree().tree
 
 
 def test_a_split_index_is_read(user: User, store: SnapshotStore) -> None:

@@ -7,6 +7,7 @@ import shutil
 import socket
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -276,6 +277,14 @@ def test_nothing_of_the_users_is_touched(user: User, store: SnapshotStore) -> No
     assert head is not None
     store.settle_base(store.tree_of(head) or "", taken)
     assert fingerprint(user.root) == before
+
+
+def test_captures_at_the_same_time_do_not_disturb_each_other(user: User, state: Path) -> None:
+    for number in range(150):
+        user.write(f"many/{number}", f"{number}\n")
+    with ThreadPoolExecutor(4) as pool:
+        taken = list(pool.map(lambda _: SnapshotStore(state, "repo-1", user.root).observe(), range(8)))
+    assert len(set(map(str, taken))) == 1
 
 
 def test_learnds_own_state_inside_the_repository_is_left_out(user: User) -> None:
