@@ -14,7 +14,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 
 from events.values import CommandClass
-from learnd.lab.runners import ORDER, Judged, ReadFile, Scope, Unfit, judge
+from learnd.lab.programs import ORDER
+from learnd.lab.runners import Judged, ReadFile, Scope, Unfit, judge
 from learnd.lab.shell import SimpleCommand, Unparseable, Word, simple_commands
 
 _OWN_VARIABLES = re.compile(

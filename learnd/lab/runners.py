@@ -13,6 +13,25 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from events.values import CommandClass
+from learnd.lab.programs import (
+    FORMATS,
+    INSTALLERS,
+    INSTALLS,
+    LINT_FLAGS,
+    LISTS,
+    LOOKS,
+    NOTHING,
+    ORDER,
+    OUTSIDE,
+    REWRITES,
+    RUN_FLAGS,
+    SERVICES,
+    SHELLS,
+    UNFIT_FLAGS,
+    WATCHES,
+    class_by_name,
+    names,
+)
 
 ReadFile = Callable[[str], bytes | None]
 """The bytes of a file of the tree, by its path relative to the root; None where there is none."""
@@ -65,61 +84,9 @@ class Scope:
 
 
 MAX_DEPTH = 6
-
-
-def _names(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
-_NOTHING = _names(
-    "ls ll cat echo printf true false git gh rm mv cp mkdir touch ln chmod chown head tail less more grep "
-    "rg egrep find fd sed awk tr sort uniq wc cut xargs tee diff patch pwd which type whoami date sleep "
-    "kill ps env tree stat file jq yq read test [ open code vim nano emacs man clear history tar zip "
-    "unzip gzip exit codex claude aider"
-)
-_OUTSIDE = _names(
-    "deploy terraform ansible ansible-playbook aws gcloud az vercel netlify heroku fly flyctl ssh scp "
-    "rsync sftp curl wget twine serverless sam pulumi"
-)
-_SERVICES = _names(
-    "docker docker-compose podman kubectl helm minikube psql pg_ctl postgres createdb dropdb mysql mysqld "
-    "mongo mongosh mongod redis-cli redis-server rabbitmqctl kafka-topics systemctl service supervisord"
-)
-_INSTALLERS = _names("pip pip3 apt apt-get brew conda mamba pipx gem bundle composer dnf yum apk nvm pyenv")
-_SHELLS = frozenset(("bash", "sh", "zsh", "dash"))
 _SHELL_FLAG = re.compile(r"-[a-z]*c")
 _PYTHON = re.compile(r"(python|pypy)(\d+(\.\d+)*)?t?")
 _SECRET = re.compile(r"--?[\w-]*(token|password|passwd|secret|api[-_]?key)\b([= ]|$)", re.IGNORECASE)
-
-_LOOKS = dict.fromkeys(("--version", "--help", "-h", "-V"), "it only tells about itself")
-_LISTS = dict.fromkeys(("--collect-only", "--co", "--listTests", "--list", "-list"), "it lists tests and runs none")
-_WATCHES = dict.fromkeys(("--watch", "--watchAll", "-w", "--watch-all", "--ui"), "it waits for edits and never ends")
-_REWRITES = dict.fromkeys(
-    ("-u", "--update", "--updateSnapshot", "--snapshot-update", "--update-snapshots", "--inline-snapshot"),
-    "it rewrites what it compares with, so it cannot fail",
-)
-_FORMATS = "it rewrites files instead of judging them"
-_FIXES = dict.fromkeys(
-    ("--fix", "--write", "--fix-only", "--unsafe-fixes"), "it rewrites files instead of judging them"
-)
-_DEBUGS = dict.fromkeys(("--pdb", "--trace", "--inspect-brk", "--pdbcls"), "it waits for a person")
-_PLANS = dict.fromkeys(
-    ("--setup-only", "--setup-plan", "--fixtures", "--markers", "--cache-show", "--dry-run"),
-    "it plans tests and runs none",
-)
-
-_UNFIT_FLAGS: dict[str, dict[str, str]] = {
-    "pytest": {**_LOOKS, **_LISTS, **_DEBUGS, **_PLANS, "--snapshot-update": _REWRITES["--snapshot-update"]},
-    "unittest": {flag: why for flag, why in _LOOKS.items() if flag in ("-h", "--help")},
-    "jest": {**_LOOKS, **_LISTS, **_WATCHES, **_REWRITES, **_DEBUGS},
-    "vitest": {**_LOOKS, **_LISTS, **_WATCHES, **_REWRITES, **_DEBUGS},
-    "mocha": {**_LOOKS, **_WATCHES, **_DEBUGS, **_PLANS},
-    "tsc": {**_LOOKS, **dict.fromkeys(("--watch", "-w"), _WATCHES["--watch"]), "--init": "it writes a file"},
-    "make": dict.fromkeys(("-n", "--dry-run", "--just-print", "-q", "--question", "-p", "-t"), "it runs nothing"),
-    "tox": {**_LOOKS, "-l": _LISTS["--list"], "--notest": "it runs no test", "devenv": "it builds an environment"},
-    "nox": {**_LOOKS, "-l": _LISTS["--list"], "--list": _LISTS["--list"], "--install-only": "it runs no test"},
-}
-_LINT_FLAGS = {**_LOOKS, **_FIXES}
 
 _PLAIN: dict[str, Known] = {
     "pytest": Known("test", "pytest"),
@@ -130,7 +97,7 @@ _PLAIN: dict[str, Known] = {
     "ava": Known("test", "ava"),
     **{
         name: Known("lint", name)
-        for name in _names(
+        for name in names(
             "flake8 mypy pyright pylint pyflakes bandit basedpyright eslint stylelint standard xo "
             "golangci-lint staticcheck shellcheck lint-imports"
         )
@@ -159,15 +126,15 @@ def judge(words: Sequence[str], scope: Scope) -> Judged:
 
 
 def _unknown(name: str) -> Unfit:
-    if name in _SERVICES:
+    if name in SERVICES:
         return Unfit(f"it needs a service (`{name}`), and a replay has none", needs=name)
-    if name in _OUTSIDE:
+    if name in OUTSIDE:
         return Unfit(f"`{name}` acts outside of the tree and verifies nothing here", silent=True)
-    if name in _INSTALLERS:
+    if name in INSTALLERS:
         return Unfit(f"`{name}` installs and verifies nothing", silent=True)
-    if name in _NOTHING:
+    if name in NOTHING:
         return Unfit(f"`{name}` verifies nothing", silent=True)
-    if name in _SHELLS or name.endswith((".sh", ".bash")):
+    if name in SHELLS or name.endswith((".sh", ".bash")):
         return Unfit("it runs a script, whose commands are not known")
     if name == "sudo":
         return Unfit("it asks for root")
@@ -176,7 +143,7 @@ def _unknown(name: str) -> Unfit:
 
 def _with_flags(known: Known, arguments: Sequence[str]) -> Judged:
     """`known`, unless a flag before `--` makes it verify nothing."""
-    unfit = _UNFIT_FLAGS.get(known.runner, _LINT_FLAGS if known.cls == "lint" else _LOOKS)
+    unfit = UNFIT_FLAGS.get(known.runner, LINT_FLAGS if known.cls == "lint" else LOOKS)
     for argument in arguments:
         if argument == "--":
             break
@@ -304,18 +271,6 @@ def _npx(arguments: Sequence[str], scope: Scope) -> Judged:
     return judge(rest, scope.deeper())
 
 
-_SCRIPT_CLASS: tuple[tuple[re.Pattern[str], CommandClass], ...] = (
-    (re.compile(r"(unit-?|integration-?)?tests?([:_-].*)?|.*[:_-](unit-)?tests?|t|spec|unit"), "test"),
-    (re.compile(r"build([:_-].*)?|compile|all|.*[:_-]build"), "build"),
-    (re.compile(r"(lint|typecheck|type-check|types|tsc|format|fmt)([:_-].*)?|check[:_-](types?|format)"), "lint"),
-)
-
-
-def class_by_name(name: str) -> CommandClass | None:
-    """The class that a script's or target's name promises; None where it promises none."""
-    return next((cls for pattern, cls in _SCRIPT_CLASS if pattern.fullmatch(name)), None)
-
-
 def _package_manager(arguments: Sequence[str], scope: Scope) -> Judged:
     """npm, pnpm, yarn: which script of package.json is meant, and what stands behind it."""
     rest = list(arguments)
@@ -340,16 +295,13 @@ def _package_manager(arguments: Sequence[str], scope: Scope) -> Judged:
         verb = rest[0]
         rest = rest[1:]
     verb = {"t": "test", "tst": "test"}.get(verb, verb)
-    if any(word in _REWRITES or word in _WATCHES for word in arguments):
+    if any(word in REWRITES or word in WATCHES for word in arguments):
         return Unfit("it waits for edits or rewrites what it compares with")
     return _script(verb, scope)
 
 
-_INSTALLS = _names("install i ci add remove rm update up upgrade publish pack link init login audit outdated set")
-
-
 def _script(name: str, scope: Scope) -> Judged:
-    if name in _INSTALLS:
+    if name in INSTALLS:
         return Unfit(f"`{name}` manages packages and verifies nothing", silent=True)
     by_name = class_by_name(name)
     if scope.read is None and (name in _PLAIN or name in _VERBS):
@@ -396,7 +348,7 @@ def _script_text(name: str, scope: Scope) -> str | Unfit:
 
 def _node(arguments: Sequence[str], scope: Scope) -> Judged:
     if "--watch" in arguments:
-        return Unfit(_WATCHES["--watch"])
+        return Unfit(WATCHES["--watch"])
     if "--test" in arguments:
         return Known("test", "node")
     script = next((word for word in arguments if not word.startswith("-")), "")
@@ -411,7 +363,7 @@ def _go(arguments: Sequence[str], _: Scope) -> Judged:
     verb = arguments[0] if arguments else ""
     if verb == "test":
         if any(word.lstrip("-").split("=", 1)[0] in ("list", "help") for word in arguments[1:]):
-            return Unfit(_LISTS["-list"])
+            return Unfit(LISTS["-list"])
         return Known("build", "go") if "-c" in arguments else Known("test", "go")
     if verb in ("build", "install"):
         return Known("build", "go")
@@ -429,16 +381,16 @@ def _cargo(arguments: Sequence[str], _: Scope) -> Judged:
     verb = rest[0] if rest else ""
     if verb in ("test", "t"):
         if "--list" in rest or "--help" in rest:
-            return Unfit(_LISTS["--list"])
+            return Unfit(LISTS["--list"])
         return Known("build", "cargo") if "--no-run" in rest else Known("test", "cargo")
     if verb == "nextest":
         return Known("test", "nextest") if rest[1:2] in (["run"], ["r"]) else Unfit("only `cargo nextest run` verifies")
     if verb in ("build", "b", "check", "c", "doc"):
         return Known("build", "cargo")
     if verb == "clippy":
-        return Unfit(_FORMATS) if "--fix" in rest else Known("lint", "cargo")
+        return Unfit(FORMATS) if "--fix" in rest else Known("lint", "cargo")
     if verb == "fmt":
-        return Known("lint", "cargo") if "--check" in rest else Unfit(_FORMATS)
+        return Known("lint", "cargo") if "--check" in rest else Unfit(FORMATS)
     return Unfit(f"`cargo {verb[:20]}` verifies nothing", silent=True)
 
 
@@ -448,7 +400,7 @@ def _make(arguments: Sequence[str], scope: Scope) -> Judged:
     rest = list(arguments)
     while rest:
         word = rest.pop(0)
-        if word in _UNFIT_FLAGS["make"]:
+        if word in UNFIT_FLAGS["make"]:
             return Unfit(f"`make {word}`: it runs nothing")
         if word in ("-C", "--directory") and rest:
             scope = scope.at(rest.pop(0))
@@ -483,14 +435,14 @@ def _formatter(*needed: str) -> Callable[[Sequence[str], Scope], Judged]:
     def inner(arguments: Sequence[str], _: Scope) -> Judged:
         if any(flag in arguments for flag in needed):
             return _with_flags(Known("lint", "formatter"), arguments)
-        return Unfit(_FORMATS)
+        return Unfit(FORMATS)
 
     return inner
 
 
 def _ruff(arguments: Sequence[str], _: Scope) -> Judged:
     if arguments[:1] == ["format"] and not {"--check", "--diff"} & set(arguments):
-        return Unfit(_FORMATS)
+        return Unfit(FORMATS)
     return _with_flags(Known("lint", "ruff"), arguments)
 
 
@@ -531,14 +483,8 @@ def _shell(arguments: Sequence[str], scope: Scope) -> Judged:
     return Unfit("it runs a script, whose commands are not known")
 
 
-ORDER: tuple[CommandClass, ...] = ("test", "build", "lint")
-"""Classes, the one that proves most first."""
-
-_RUN_FLAGS = _names(
-    "--with --python -p --extra --group --package --project --directory --env-file -e --env --index-url"
-)
 _VERBS: dict[str, Callable[[Sequence[str], Scope], Judged]] = {
-    "uv": _behind("run", flags_with_value=_RUN_FLAGS),
+    "uv": _behind("run", flags_with_value=RUN_FLAGS),
     "poetry": _behind("run", flags_with_value=frozenset(("-C", "--directory"))),
     "pdm": _behind("run", flags_with_value=frozenset(("-p", "--project"))),
     "hatch": _hatch,

@@ -19,8 +19,9 @@ from dataclasses import dataclass, field
 
 from events.values import CommandClass, Scenario, ScenarioCommand, ScenarioSource
 from learnd.lab.commands import Classified, parts
+from learnd.lab.programs import ORDER
 from learnd.lab.prompts import mentioned
-from learnd.lab.runners import ORDER, ReadFile
+from learnd.lab.runners import ReadFile
 from learnd.lab.templates import Stack, is_test_path
 from learnd.manifest.history import ExecutedCommand
 
