@@ -30,7 +30,7 @@ from learnd.lab.replay import Laboratory, ReplayCancelled, ReplayLog
 from learnd.lab.sandbox import RunRefused, Sandbox, prepare
 from learnd.lab.templates import FOLDER, Stack, is_test_path, load
 from learnd.lab.trees import Workspace, choose_root
-from learnd.lab.verdict import Judgement, Replayed, always, flake_upper_bound, hunk_verdict, judge, with_hunks
+from learnd.lab.verdict import Expected, Judgement, Replayed, flake_upper_bound, hunk_verdict, judge, with_hunks
 from learnd.settings import Lab
 
 LOG_NAME = "scenario-validation.log"
@@ -247,9 +247,8 @@ def _ablated(laboratory: Laboratory, snapshot: str, unit: Unit, sides: Sides, le
         laboratory.log.write(f"\n=== without {where}: does not revert alone")
         return _hunk(unit, "inseparable")
     reverted = laboratory.replay(tree, 0, f"without {where}", wall_s=left)
-    base_missing = frozenset[str]().union(*(replay.missing for replay in sides.base))
     defines = defined(unit.added) | added_names([unit]).modules
-    verdict, turned = hunk_verdict(reverted, always(sides.snapshot), defines, base_missing)
+    verdict, turned = hunk_verdict(reverted, Expected.of(sides.base, sides.snapshot), defines)
     laboratory.log.write(f"--- {where}: {verdict}")
     return _hunk(unit, verdict, turned)
 

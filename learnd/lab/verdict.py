@@ -20,6 +20,9 @@ TEST_REASONS = frozenset({"assertion", "error", "missing_symbol"})
 MACHINE_CAUSES = frozenset({"timeout", "environment", "foreign_code", "signal"})
 """Causes that say something about the machine or the environment, never about the change (`limit:…` is one too)."""
 
+IMPORT_CAUSES = frozenset({"import", "collection", "setup", "no_tests", "build"})
+"""Causes that keep tests from running at all: reverting one hunk has torn the code apart."""
+
 _ADDRESS = re.compile(r"0x[0-9a-f]{4,}")
 
 
@@ -137,7 +140,7 @@ def _base_side(base: Sequence[Replayed]) -> Judgement | None:
 def _both(base: Sequence[Replayed], snapshot: Sequence[Replayed]) -> Judgement:
     if not all(replay.named for replay in snapshot):
         return Judgement("pass_only", "exit_code_only", "no runner named the tests; an exit code proves no test")
-    turned = always(snapshot) - frozenset[str]().union(*(normal(replay.passed) for replay in base))
+    turned = Expected.of(base, snapshot).turned
     if not turned:
         return Judgement("inconclusive", "base_other_tests", "no test that fails on the base is one that passes after")
     return Judgement("proven", turned=turned)
@@ -162,27 +165,40 @@ def with_hunks(judgement: Judgement, hunks: Sequence[HunkEvidence], *, probed: b
     return Judgement("pass_only", "no_exercised_hunk", "every source hunk can be reverted with the tests still green")
 
 
-def hunk_verdict(
-    reverted: Replayed, passed: frozenset[str], defines: frozenset[str], base_missing: frozenset[str]
-) -> tuple[HunkVerdict, frozenset[str]]:
-    """What one replay without a hunk says of it, and the tests that turned.
+@dataclass(frozen=True)
+class Expected:
+    """What a replay without a hunk is held against: `passed` in every snapshot replay, `turned` of them against the
+    base, and the added names whose absence made the base fail."""
 
-    `passed` are the tests that pass in every snapshot replay, `defines` the names the hunk adds, `base_missing` the
-    added names whose absence made the base fail. A test that is gone is not green. A hunk whose revert breaks an import
-    is `inseparable`, unless what is then missing is what the hunk itself adds and what the tests missed on the base.
+    passed: frozenset[str]
+    turned: frozenset[str]
+    missed: frozenset[str]
+
+    @classmethod
+    def of(cls, base: Sequence[Replayed], snapshot: Sequence[Replayed]) -> Expected:
+        passed = always(snapshot)
+        turned = passed.difference(*(normal(replay.passed) for replay in base))
+        return cls(passed, turned, frozenset[str]().union(*(replay.missing for replay in base)))
+
+
+def hunk_verdict(reverted: Replayed, expected: Expected, defines: frozenset[str]) -> tuple[HunkVerdict, frozenset[str]]:
+    """What one replay without a hunk, which defines the names `defines`, says of it, and the tests that turned.
+
+    A test that is gone is not green. A hunk whose revert breaks an import is `inseparable`, unless what is then missing
+    is what the hunk itself adds and what the tests missed on the base: then the tests that turned there are its own.
     """
-    cause = reverted.outcome.cause or ""
-    turned = passed - normal(reverted.passed)
-    if reverted.unusable or not (reverted.named or reverted.missing or cause in ("collection", "import", "setup")):
+    if reverted.unusable:
         return "unknown", frozenset()
-    if reverted.outcome.ok:
-        return ("exercised", turned) if turned else ("unexercised", frozenset())
+    cause = reverted.outcome.cause
+    turned = expected.passed - normal(reverted.passed)
     if cause == "missing_symbol":
-        own = reverted.missing & base_missing & defines
-        return ("exercised", turned) if own and turned else ("inseparable", frozenset())
-    if cause in TEST_REASONS:
-        return ("exercised", turned) if turned else ("unknown", frozenset())
-    return "inseparable", frozenset()
+        turned &= expected.turned if reverted.missing & expected.missed & defines else frozenset()
+        return ("exercised", turned) if turned else ("inseparable", frozenset())
+    if cause is not None and cause not in TEST_REASONS:
+        return ("inseparable" if cause in IMPORT_CAUSES else "unknown"), frozenset()
+    if turned:
+        return "exercised", turned
+    return ("unknown" if cause else "unexercised"), frozenset()
 
 
 def always(side: Sequence[Replayed]) -> frozenset[str]:

@@ -7,7 +7,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from events.values import HunkEvidence, HunkVerdict, OutcomeSource, ReplayOutcome, TestCounts
-from learnd.lab.verdict import TEST_REASONS, Judgement, Replayed, flake_upper_bound, judge, with_hunks
+from learnd.lab.verdict import (
+    TEST_REASONS,
+    Expected,
+    Judgement,
+    Replayed,
+    flake_upper_bound,
+    hunk_verdict,
+    judge,
+    with_hunks,
+)
 
 FIX = "tests/t.py::test_fix"
 OLD = "tests/t.py::test_old"
@@ -158,6 +167,42 @@ def test_the_flake_bound_is_of_the_smaller_side(n: int, bound: float) -> None:
     assert flake_upper_bound(n, 99) == pytest.approx(bound, abs=1e-4)
     assert flake_upper_bound(99, n) == pytest.approx(bound, abs=1e-4)
     assert flake_upper_bound(0, n) is None
+
+
+def without(cause: str | None, passed: tuple[str, ...], *failed: str, missing: tuple[str, ...] = ()) -> Replayed:
+    replay = green(*passed) if cause is None else red(*failed, cause=cause, passed=passed)
+    return Replayed(replay.outcome, replay.passed, replay.failed, frozenset(missing))
+
+
+EXPECTED = Expected(passed=frozenset({FIX, OLD}), turned=frozenset({FIX}), missed=frozenset({"slug"}))
+
+
+@pytest.mark.parametrize(
+    ("reverted", "verdict", "turned"),
+    [
+        (without(None, (FIX, OLD)), "unexercised", set()),
+        (without("assertion", (OLD,), FIX), "exercised", {FIX}),
+        (without("error", (FIX,), OLD), "exercised", {OLD}),
+        (without(None, (OLD,)), "exercised", {FIX}),  # a test that is gone is not green
+        (without("missing_symbol", (), "tests/t.py", missing=("slug",)), "exercised", {FIX}),
+        (without("missing_symbol", (), "tests/t.py", missing=("other",)), "inseparable", set()),
+        (without("import", (), "tests/t.py"), "inseparable", set()),
+        (without("collection", (), "tests/t.py"), "inseparable", set()),
+        (without("setup", (), FIX), "inseparable", set()),
+        (without("timeout", ()), "unknown", set()),
+        (without("limit:disk", ()), "unknown", set()),
+        (without("foreign_code", (OLD,), FIX), "unknown", set()),
+        (without("no_report", ()), "unknown", set()),
+        (without("assertion", (FIX, OLD), "tests/t.py::another"), "unknown", set()),
+    ],
+)
+def test_what_reverting_a_hunk_says_of_it(reverted: Replayed, verdict: str, turned: set[str]) -> None:
+    assert hunk_verdict(reverted, EXPECTED, frozenset({"slug", "other"})) == (verdict, turned)
+
+
+def test_a_missing_name_that_the_hunk_does_not_define_makes_it_inseparable() -> None:
+    reverted = without("missing_symbol", (), "tests/t.py", missing=("slug",))
+    assert hunk_verdict(reverted, EXPECTED, frozenset()) == ("inseparable", frozenset())
 
 
 IDS = st.frozensets(st.sampled_from(["a", "b", "c"]), max_size=3)
