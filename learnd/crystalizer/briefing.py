@@ -73,7 +73,11 @@ def brief(request: DraftRequest, pack: Pack, room: int) -> Briefing:
 
 def _data(request: DraftRequest, change: Change, room: int) -> tuple[str, list[str], int]:
     """The record's text, what was cut out of it, and how many lines of it were redacted."""
-    cuts = [f"Left out: {change.left_out} hunk(s) that were changed but not exercised."] if change.left_out else []
+    cuts = (
+        [f"Left out: {change.left_out} hunk(s) that were changed but not shown to be exercised."]
+        if change.left_out
+        else []
+    )
     counts = 0
     sections: list[str] = []
     prompt, hidden = safe(request.prompt or "(none was recorded)")

@@ -47,8 +47,8 @@ class Quote:
 
     @property
     def name(self) -> str:
-        """The path as text that can be stored and stands on one line."""
-        return self.path.encode("utf-8", "replace").decode().replace("\n", "?").replace("`", "?")
+        """The path as it can stand in one line of Markdown."""
+        return self.path.replace("\n", "?").replace("`", "?")
 
     @property
     def text(self) -> str:
@@ -63,7 +63,7 @@ class Change:
     tests: tuple[Quote, ...]
     basis: Basis
     left_out: int
-    """Source hunks of the diff that were changed but not exercised."""
+    """Source hunks that were changed but not shown to be exercised, those that were never tried included."""
 
     @property
     def paths(self) -> tuple[str, ...]:
@@ -86,6 +86,7 @@ def exercised_change(diff: bytes, evidence: Evidence, scenario: Scenario) -> Cha
     ran = _ran(evidence, scenario)
     quotes: list[Quote] = []
     tests: list[Quote] = []
+    left_out = sum(hunk.verdict not in wanted for hunk in evidence.hunks)
     for file in _files(diff):
         path = _path(file)
         verdicts = [hunk for hunk in evidence.hunks if hunk.file == path]
@@ -93,9 +94,10 @@ def exercised_change(diff: bytes, evidence: Evidence, scenario: Scenario) -> Cha
             # The lab judges no hunk of a test file; one that no replay names verified nothing.
             if _was_run(file, path, ran):
                 tests.extend(_quotes(file, path, [_blocks(hunk) for hunk in file]))
-        elif verdicts or not evidence.hunks:
+        elif not verdicts and evidence.hunks:
+            left_out += 1 if file.is_added_file or file.is_removed_file or file.is_rename else len(file)
+        else:
             quotes.extend(_quotes(file, path, [_chosen(hunk, verdicts, wanted) for hunk in file]))
-    left_out = sum(hunk.verdict not in wanted for hunk in evidence.hunks)
     return Change(tuple(quotes), tuple(tests), basis, left_out)
 
 
@@ -122,11 +124,11 @@ _ESCAPES: Final = {b"a": 7, b"b": 8, b"t": 9, b"n": 10, b"v": 11, b"f": 12, b"r"
 
 
 def _path(file: PatchedFile) -> str:
-    """The path as git wrote it in a header (prefixed, perhaps quoted), odd bytes kept as surrogates."""
+    """The path as git wrote it in a header (prefixed, perhaps quoted), odd bytes as U+FFFD, as evidence has them."""
     raw = (file.source_file if file.is_removed_file else file.target_file).encode("latin-1")
     if raw.startswith(b'"') and raw.endswith(b'"'):
         raw = _C_ESCAPE.sub(lambda m: bytes([_ESCAPES[m[1]] if m[1] in _ESCAPES else int(m[1], 8)]), raw[1:-1])
-    return (raw[2:] if raw[:2] in (b"a/", b"b/") else raw).decode("utf-8", "surrogateescape")
+    return (raw[2:] if raw[:2] in (b"a/", b"b/") else raw).decode("utf-8", "replace")
 
 
 def _blocks(hunk: Hunk) -> list[_Block]:

@@ -25,13 +25,13 @@ from events.values import Evidence, ReplayOutcome
 from learnd.crystalizer.change import Change, Quote, commands, exercised_change, named_tests
 from learnd.crystalizer.draft import TITLE_MAX, Draft, DraftRequest, safe
 from learnd.crystalizer.grounding import Grounding, grounded_only
+from learnd.crystalizer.told import heading, tell, visible
 
 NAME: Final = "extractive-v1"
 """Stands where a prompt pack's name stands for the author `openai`."""
 
 _PROMPT_READ: Final = 20_000
 """Characters of the prompt that are looked at at all: it is untrusted, and looking costs time."""
-_PROMPT_MAX: Final = 1_500
 _TESTS_MAX: Final = 10
 _DETAIL_LINES_MAX: Final = 12
 _QUOTE_LINES_MAX: Final = 80
@@ -59,8 +59,9 @@ class NothingExercised(Exception):
 
 
 def stamp() -> str:
-    """The sha256 of this author's code, in the place of a prompt pack's stamp."""
-    return hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
+    """The sha256 of this author's wording (its code), in the place of a prompt pack's stamp."""
+    here = Path(__file__)
+    return hashlib.sha256(here.read_bytes() + here.with_name("told.py").read_bytes()).hexdigest()
 
 
 def write(request: DraftRequest) -> Draft:
@@ -69,7 +70,7 @@ def write(request: DraftRequest) -> Draft:
     grounding = Grounding.of_change(change, request.evidence, request.scenario)
     # First what the run said freely: what is judged as grounded must be what is written.
     prompt, hidden = safe((request.prompt or "")[:_PROMPT_READ])
-    report, more = safe(_report(request.evidence))
+    report, more = safe(visible(_report(request.evidence)))
     if not change.quotes:
         raise NothingExercised(
             "no hunk of the change was exercised: reverting each alone left every result as it was, "
@@ -98,21 +99,13 @@ def write(request: DraftRequest) -> Draft:
 
 # --- title ------------------------------------------------------------------------------------------
 
-_LEAD = re.compile(r"^(?:[#>*\-\s]|\d+[.)]\s|(?:task|prompt|goal|summary|title|issue|todo)\s*[:–-]\s*)+", re.IGNORECASE)
-
 
 def _title(prompt: str, evidence: Evidence, change: Change, grounding: Grounding) -> str:
     """The prompt's first sentence where it is grounded, else the first test that turned, else the first file."""
-    for line in prompt.splitlines():
-        heading = _LEAD.sub("", line.strip()).strip(" *_#:")
-        if not heading:
-            continue
-        first = _sentences(heading)[0].rstrip(".!:;, ")
-        title = _cut(first, TITLE_MAX)
-        if len(title) >= 8 and "[redacted:" not in title and not grounding.ungrounded(title):
-            # A name of code keeps its spelling.
-            return title[0].upper() + title[1:] if re.match(r"[a-z]+(?:[ ,:]|$)", title) else title
-        break
+    title = _cut(heading(prompt), TITLE_MAX)
+    if len(title) >= 8 and "[redacted:" not in title and not grounding.ungrounded(title):
+        # A name of code keeps its spelling.
+        return title[0].upper() + title[1:] if re.match(r"[a-z]+(?:[ ,:]|$)", title) else title
     turned = _turned(evidence)
     if turned:
         return _cut(f"Make {_bare_name(turned[0])} pass", TITLE_MAX)
@@ -144,30 +137,13 @@ def _problem(prompt: str, report: str, request: DraftRequest, grounding: Groundi
 def _asked(prompt: str, grounding: Grounding) -> list[str]:
     if not prompt.strip():
         return ["The run left no prompt; what follows is taken from its replays alone."]
-    paragraphs: list[str] = []
-    dropped = length = 0
-    for paragraph in re.split(r"\n\s*\n", prompt.strip()):
-        flat = " ".join(line.strip().lstrip("#>").strip() for line in paragraph.splitlines())
-        kept, left = grounded_only(grounding, _sentences(flat))
-        dropped += left
-        text = " ".join(kept).strip()
-        if not text:
-            continue
-        if length + len(text) > _PROMPT_MAX:
-            dropped += len(kept)
-            continue
-        length += len(text)
-        paragraphs.append(f"> {text}")
-    if not paragraphs:
+    told = tell(prompt, grounding)
+    if not told.paragraphs:
         return ["The run was given a prompt, but no sentence of it stays within what the replays exercised."]
     note = ""
-    if dropped:
-        note = f" ({_count(dropped, 'sentence')} left out: what goes beyond what was exercised is not repeated here)"
-    return [f"What the run was asked to do{note}:", "\n>\n".join(paragraphs)]
-
-
-def _sentences(text: str) -> list[str]:
-    return [part for part in re.split(r"(?<=[.!?])\s+(?=[A-Z`\"'(*_])", text) if part] or [text]
+    if told.left_out:
+        note = f" ({_count(told.left_out, 'sentence')} left out: only what was exercised is repeated here)"
+    return [f"What the run was asked to do{note}:", "\n>\n".join(f"> {text}" for text in told.paragraphs)]
 
 
 def _how_the_base_failed(report: str, request: DraftRequest, grounding: Grounding) -> list[str]:
@@ -234,7 +210,7 @@ def _solution(change: Change) -> str:
         parts.append(f"{_count(len(change.quotes) - quoted, 'further exercised place')} not quoted, for length.")
     if change.left_out:
         parts.append(
-            f"Changed but not exercised: {_count(change.left_out, 'hunk')}. Nothing is claimed about "
+            f"Changed, but not shown to be exercised: {_count(change.left_out, 'hunk')}. Nothing is claimed about "
             f"{'it' if change.left_out == 1 else 'them'} here."
         )
     return "\n\n".join(parts)
@@ -318,8 +294,9 @@ def _how_surely(evidence: Evidence) -> str:
     if sources:
         parts.append(f"Results were read from {' and from '.join(sources)}.")
     if evidence.flake_upper_bound is not None:
+        equal = min(len(evidence.base), len(evidence.snapshot))
         parts.append(
-            f"{_count(len(evidence.snapshot), 'equal replay')} a side still leave room, at 95 % confidence, "
+            f"{_count(equal, 'equal replay')} a side still leave room, at 95 % confidence, "
             f"for a flake rate of up to {evidence.flake_upper_bound * 100:.0f} %."
         )
     return " ".join(parts)

@@ -13,6 +13,7 @@ Invariants:
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -43,7 +44,7 @@ _EXTENSIONS: Final = (
 _FILES: Final = "Makefile|Dockerfile|Jenkinsfile|Procfile|Gemfile|Rakefile|Vagrantfile|CMakeLists|justfile"
 _PART: Final = r"[\w@+~.-]+"
 _PATH = re.compile(
-    rf"(?<![\w./@:+~\\-])(?P<path>(?:~?/|\.{{1,2}}/)?(?:{_PART}/)*"
+    rf"(?<![\w./@:+~-])(?P<path>(?:~?/|\.{{1,2}}/)?(?:{_PART}/)*"
     rf"(?:[\w@+~-][\w@+~.-]*\.(?:{_EXTENSIONS})|{_FILES}|\.[a-z][\w.-]*(?:rc|ignore|env|lock|config))(?![\w/]))"
     r"(?::(?P<first>\d+)(?:[-–](?P<last>\d+))?(?::\d+)?)?"
 )
@@ -60,6 +61,9 @@ _STRING = re.compile(r"\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'")
 
 _PROPER_DOTTED = re.compile(r"(?i)^(?:node|vue|next|nuxt|react|express|three|d3|asp|socket)\.(?:js|net|io)$|^\.?net$")
 _SPAN = re.compile(r"(?P<ticks>`+)(?!`)(?P<code>.+?)(?<!`)(?P=ticks)(?!`)", re.DOTALL)
+_ESCAPE = re.compile(r"\\([!-/:-@\[-`{-~])")
+_EMPHASIS = re.compile(r"(?<![\w`])_+(?=\w)|(?<=\w)_+(?![\w`])")
+"""Underscores at the edge of a word: Markdown's emphasis, or a name's, which the corpus knows without them too."""
 _FENCE = re.compile(r"^(?P<indent> {0,3}(?:> ?)*)(?P<mark>`{3,}|~{3,})(?P<info>.*)$")
 
 
@@ -93,7 +97,8 @@ class Grounding:
         raw = "\n".join([*code, *said, *sorted(paths), *(quote.name for quote in quotes)])
         # A draft says these things as `safe` leaves them.
         corpus = f"{raw}\n{generalise(plain(raw))}"
-        return cls(frozenset(paths), frozenset(_WORD.findall(corpus)), lines, corpus)
+        words = {form for word in _WORD.findall(corpus) for form in (word, word.strip("_"))}
+        return cls(frozenset(paths), frozenset(words), lines, corpus)
 
     def ungrounded(self, text: str) -> list[Claim]:
         """Every claim of a Markdown `text` that the evidence does not carry, in order, each once."""
@@ -109,7 +114,8 @@ class Grounding:
             yield from self._in_span(match["code"].strip())
         # What spans said is judged; a blank keeps words apart.
         prose = _SPAN.sub(" ", text)
-        prose = re.sub(r"https?://\S+", " ", prose)
+        prose = re.sub(r"https?://\S+", " ", html.unescape(prose))
+        prose = _EMPHASIS.sub(" ", _ESCAPE.sub(r"\1", prose))
         prose = yield from self._take_paths(prose, certain=False)
         yield from self._line_ranges(prose, text)
         for shape in (_CALL, _DOTTED, _SNAKE, _CAMEL):
@@ -222,7 +228,11 @@ def _parts(text: str) -> Iterator[tuple[bool, str]]:
     """`text` as (inside a fence?, paragraph or block), fence lines left out but for their info string."""
     block: list[str] = []
     mark = ""
+    quoted = False
     for line in text.splitlines():
+        if mark and quoted and not line.lstrip().startswith(">"):
+            yield True, "\n".join(block)  # a fence ends with the quotation that it stands in
+            block, mark = [], ""
         match = _FENCE.match(line)
         if mark:
             if match and match["mark"].startswith(mark) and not match["info"].strip():
@@ -233,7 +243,7 @@ def _parts(text: str) -> Iterator[tuple[bool, str]]:
         elif match:
             yield False, "\n".join(block)
             yield False, match["info"]
-            block, mark = [], match["mark"]
+            block, mark, quoted = [], match["mark"], ">" in match["indent"]
         elif not line.strip():
             yield False, "\n".join(block)
             block = []

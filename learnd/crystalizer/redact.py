@@ -73,7 +73,7 @@ _IN_CONTEXT: Final = (
     ("pagerduty key", r"(?i)(?:routing|integration|service)_?key['\"]?\s*[:=]\s*['\"]?[0-9a-f]{32}(?![0-9a-f])"),
     (
         "pagerduty key",
-        r"(?i:pager_?duty|\bpd_|token token=).*?"
+        r"(?i:pager_?duty|\bpd_|token token=).{0,80}?"
         r"(?:(?<![0-9a-fA-F])[0-9a-f]{32}(?![0-9a-fA-F])"
         r"|(?<![\w+-])(?=[\w+-]*\d)(?=[\w+-]*[A-Z+])(?=[\w+-]*[a-z])[A-Za-z0-9+_-]{20}(?![\w+-]))",
     ),
@@ -98,8 +98,9 @@ _IN_CONTEXT: Final = (
 
 _URL_PASSWORD = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{1,30}://[^\s/:@'\"<>]{0,100}:(?P<value>[^\s@'\"]{1,200})@[^\s'\"@]")
 _STRING_PASSWORD = re.compile(
-    r"(?i)\w[\w ]*=[^;'\"\s]*;.*?(?:password|pwd|accountkey|sharedaccesskey)\s*=\s*(?P<value>[^;'\"\s]+)"
-    r"|(?:password|pwd)\s*=\s*(?P<first>[^;'\"\s]+);\s*\w[\w ]*="
+    r"(?i)\b\w[\w ]{0,40}=[^;'\"\s]{0,200};.{0,200}?"
+    r"(?:password|pwd|accountkey|sharedaccesskey)\s*=\s*(?P<value>[^;'\"\s]+)"
+    r"|(?:password|pwd)\s*=\s*(?P<first>[^;'\"\s]+);\s*\w[\w ]{0,40}="
 )
 _ENV_LINE = re.compile(
     r"(?:^|[\s'\"+-])(?P<name>(?:[A-Z][A-Z0-9]*_)*"
@@ -219,6 +220,9 @@ _ACCEPTS: Final[dict[str, _Rule]] = {
     "ArtifactoryDetector": _has_digit_and_lower,
 }
 _KEYWORDS: Final = ("key", "pass", "pwd", "secret", "contrase")
+_RUN_MAX: Final = 60
+_LONG_RUN = re.compile(rf"\w{{{_RUN_MAX},}}")
+"""The detector takes quadratic time on long words made of keywords; neither a name nor a value needs so much."""
 _NAMES_A_PASSWORD = re.compile(r"(?i)(?:password|passwd|pwd|passphrase|secret)['\"\]]{0,2}\s*(?:[:=]|:=|=>)\s*['\"`]")
 
 
@@ -227,7 +231,9 @@ def _has_keyword(analyze: Callable[[str], Iterable[str]], line: str) -> bool:
     lowered = line.lower()
     if not any(word in lowered for word in _KEYWORDS):
         return False
-    return any(_is_secret_value(value, named=bool(_NAMES_A_PASSWORD.search(line))) for value in analyze(line))
+    short = _LONG_RUN.sub(lambda run: run[0][-_RUN_MAX:], line)
+    named = bool(_NAMES_A_PASSWORD.search(short))
+    return any(_is_secret_value(value, named=named) for value in analyze(short))
 
 
 def _is_secret_value(value: str, *, named: bool) -> bool:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 import pytest
-from crystalizer_sample import HUNKS, SCENARIO, TEST_ID, diff_between, evidence_of
+from crystalizer_sample import HUNKS, SCENARIO, diff_between, evidence_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from events.values import HunkEvidence, Scenario, ScenarioCommand
 from learnd.crystalizer.change import DiffUnreadable, exercised_change
+from learnd.lab.hunks import split
 
 
 def hunk(file: str, first: int, last: int, verdict: str = "exercised") -> HunkEvidence:
@@ -158,8 +160,6 @@ def test_an_unproven_change_is_quoted_as_unproven(sample_diff: bytes) -> None:
 @given(st.sets(st.integers(1, 38), min_size=1, max_size=12), st.data())
 def test_no_line_of_an_unexercised_place_is_ever_quoted(places: set[int], data: st.DataObject) -> None:
     """Places are single changed lines at least one apart; each is its own range."""
-    import tempfile
-
     chosen = sorted(place for place in places if place - 1 not in places)
     lines = NUMBERED.splitlines()
     for place in chosen:
@@ -173,4 +173,37 @@ def test_no_line_of_an_unexercised_place_is_ever_quoted(places: set[int], data: 
     for place in chosen:
         assert (f"+changed_{place} = True" in text.splitlines()) == (place in good)
         assert (f"-line_{place} = {place}" in text.splitlines()) == (place in good)
-    assert TEST_ID not in text
+
+
+def test_a_source_file_that_was_never_tried_is_counted(sample_diff: bytes) -> None:
+    change = exercised_change(sample_diff, evidence_of(HUNKS[0]), SCENARIO)
+    assert change.left_out == 1  # NOTES.md; the second hunk of the report has a file with verdicts, but none of its own
+    assert change.paths == ("shop/report.py",)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.sets(st.integers(1, 38), min_size=1, max_size=10), st.data())
+def test_the_labs_own_hunks_are_quoted_whole_or_not_at_all(places: set[int], data: st.DataObject) -> None:
+    """Lines are changed, taken away or added to at random; hunks are the lab's."""
+    lines = [f"{line}\n" for line in NUMBERED.splitlines()]
+    for place in places:
+        way = data.draw(st.sampled_from(["change", "delete", "add"]))
+        new = {"change": f"new_{place} = 1\n", "delete": "", "add": lines[place - 1] + f"more_{place} = 1\n"}
+        lines[place - 1] = new[way]
+    with tempfile.TemporaryDirectory() as folder:
+        diff = diff_between(Path(folder) / "r", {"m.py": NUMBERED.encode()}, {"m.py": "".join(lines).encode()})
+    units = split(diff, lambda path: False)
+    good = data.draw(st.sets(st.sampled_from(range(len(units))), min_size=1))
+    evidence = evidence_of(
+        *(hunk(unit.file, *unit.lines, "exercised" if at in good else "unexercised") for at, unit in enumerate(units))
+    )
+    change = exercised_change(diff, evidence, SCENARIO)
+    quoted = [line for quote in change.quotes for line in quote.lines if line[0] in "+-"]
+    wanted = [
+        f"{sign}{text}"
+        for at in good
+        for sign, texts in (("+", units[at].added), ("-", units[at].removed))
+        for text in texts
+    ]
+    assert sorted(quoted) == sorted(wanted)
+    assert change.left_out == len(units) - len(good)

@@ -17,6 +17,9 @@ from events.values import Evidence
 from learnd.crystalizer.draft import Draft, DraftRequest
 from learnd.crystalizer.extractive import NothingExercised, stamp, write
 from learnd.crystalizer.grounding import Grounding
+from learnd.library.gates import hidden, run_gates
+from learnd.library.patterns import EvidenceLine, FrontMatter, render
+from learnd.library.sections import Sections
 
 Requests = Callable[..., DraftRequest]
 
@@ -37,7 +40,7 @@ def test_the_draft_says_what_was_asked_what_failed_what_changed_and_what_turned(
     assert f"- `{TEST_ID}`" in draft.problem
     assert "E   assert 101 == 1" in draft.problem
     assert "`shop/report.py`, lines 4–10 after the change:" in draft.solution
-    assert "Changed but not exercised: 2 hunks." in draft.solution
+    assert "Changed, but not shown to be exercised: 2 hunks." in draft.solution
     assert "failed in all 3 replays; with the change it passed in all 5 replays (2 tests passed)" in draft.rationale
     assert "at 95 % confidence, for a flake rate of up to 45 %" in draft.rationale
     assert "extractive author" in draft.rationale
@@ -160,6 +163,18 @@ def test_an_odd_file_name_is_told_and_stays_grounded(request_of: Requests, tmp_p
     assert Grounding.of(evidence, diff, SCENARIO).ungrounded(whole(draft)) == []
 
 
+def test_lists_code_and_comments_of_a_prompt_are_told_as_prose(request_of: Requests) -> None:
+    prompt = (
+        "<!-- template: do not edit -->\nSlow report.\n\n1. Join the tables\n   in one statement.\n2) Fix NOTES.md.\n"
+        "* Keep `totals`.\n\n```python\nlegacy_discount()\n```\nDone\u200b.\u202e\n"
+    )
+    draft = write(request_of(prompt=prompt))
+    assert draft.title == "Slow report"
+    lines = [line for line in draft.problem.splitlines() if line.startswith("> ")]
+    assert lines == ["> Slow report.", "> - Join the tables in one statement.", "> - Keep `totals`.", "> Done."]
+    assert "2 sentences left out" in draft.problem
+
+
 def test_secrets_of_the_run_are_redacted_and_counted(request_of: Requests, tmp_path: Path) -> None:
     token = "ghp_" + "a1B2" * 9
     diff = diff_between(
@@ -204,5 +219,22 @@ def test_whatever_the_run_said_the_draft_is_grounded_and_storable(
     draft = write(request)
     grounding = Grounding.of(request.evidence, request.diff, request.scenario)
     assert grounding.ungrounded(whole(draft)) == []
+    assert hidden(whole(draft)) is None
     assert Draft.model_validate_json(draft.model_dump_json().encode()) == draft
     assert request.scenario == SCENARIO
+
+
+@pytest.mark.parametrize("verdict", ["proven", "pass_only"])
+def test_the_draft_passes_every_gate_of_the_library(verdict: str, request_of: Requests) -> None:
+    evidence = evidence_of(*(HUNKS if verdict == "proven" else ()), verdict=verdict)
+    request = request_of(evidence=evidence)
+    draft = write(request)
+    sections = Sections(problem=draft.problem, solution=draft.solution, rationale=draft.rationale)
+    front = FrontMatter(
+        id="0123456789abcdef", status="staged", title=draft.title, source_job="ab" * 32, author=draft.author,
+        manifest_path=".runs/t/cli/r/manifest.json", evidence=EvidenceLine.of(evidence), cost_usd=draft.cost_usd,
+        prompt_pack=draft.prompt_pack, prompt_pack_stamp=draft.prompt_pack_stamp, snapshot_commit="c" * 40,
+        created="2026-01-01T00:00:00.000Z", tags=draft.tags,
+    )  # fmt: skip
+    report = run_gates(render(sections, front), Grounding.of(evidence, request.diff, SCENARIO))
+    assert report.failed is None

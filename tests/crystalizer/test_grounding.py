@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from crystalizer_sample import HUNKS, SCENARIO, evidence_of
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from learnd.crystalizer.grounding import Grounding, grounded_only
@@ -27,7 +27,8 @@ SOUND = [
     "The rate is 4.5 %, version 3.11, at most 1.2.3, 10:30, 100x, A/B.",
     "```diff\n-    out = {}\n+    return dict(rows)\n```",
     "```python\nrows = db.execute(\n```",
-    "> Replays: 5 of 5 passed.\n\n- a list\n- of things\n\n**Bold** and *italics*, _underlined_.",
+    "> Replays: 5 of 5 passed.\n\n- a list\n- of things",
+    "**Bold** and *italics*, _underlined_, _`totals`_, order\\_id.",
     '`"select id from orders"` is gone.',
     "```sql\nSELECT orders.id FROM orders -- one statement only\n```",
 ]
@@ -56,6 +57,13 @@ UNSOUND = [
     ("symbol", "```python\nrows = cache.fetch_all(db)\n```", "cache.fetch_all"),
     ("symbol", "```\nunknown_name = 1\n", "unknown_name"),
     ("symbol", "Set orderTotals to it.", "orderTotals"),
+    ("symbol", "> ```\n> rows\n\nThen `leftpad` it.", "leftpad"),
+    ("symbol", "Use _OrderCache_ or __OrderCache__.", "OrderCache"),
+    ("symbol", "Use legacy\\_discount here.", "legacy_discount"),
+    ("symbol", "Use legacy&#95;discount here.", "legacy_discount"),
+    ("symbol", "Use `pip install leftpad`.", "leftpad"),
+    ("path", "Open [the notes](NOTES.md).", "NOTES.md"),
+    ("path", "Open shop\\\\util.py.", "util.py"),
 ]
 
 
@@ -82,6 +90,7 @@ def test_an_ungrounded_sentence_can_be_left_out(grounding: Grounding) -> None:
     assert (kept, dropped) == (["Use `totals`.", "Fine."], 1)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=400))
 def test_any_text_is_judged(text: str) -> None:
     Grounding(frozenset({"a/b.py"}), frozenset({"a"}), {"a/b.py": ((1, 2),)}, "a").ungrounded(text)

@@ -6,7 +6,7 @@ import json
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from events.values import Usage
@@ -16,6 +16,7 @@ TOKENS = st.integers(0, 2_000_000)
 RATES = st.decimals(0, 1_000, places=6)
 
 
+@settings(deadline=None)
 @given(RATES, RATES, TOKENS, TOKENS, st.data())
 def test_the_reservation_covers_any_usage_within_its_bounds(
     first: Decimal, second: Decimal, most_in: int, most_out: int, data: st.DataObject
@@ -26,6 +27,7 @@ def test_the_reservation_covers_any_usage_within_its_bounds(
     assert 0 <= price.cost(used) <= reserved
 
 
+@settings(deadline=None)
 @given(
     st.sampled_from(["gpt-4o", "gpt-4o-mini", "o1", "gpt-5", "gpt-4.1"]),
     st.integers(1, 400_000),
@@ -76,6 +78,7 @@ def test_the_tier_for_long_inputs_is_chosen_by_the_bound() -> None:
     assert short.input_per_mtok < long.input_per_mtok
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(max_size=200), max_size=6))
 def test_the_input_bound_is_no_less_than_the_bytes_sent(texts: list[str]) -> None:
     body = {"model": "gpt-4o", "messages": [{"role": "user", "content": text} for text in texts]}

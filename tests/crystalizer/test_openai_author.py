@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from crystalizer_sample import HUNKS, PROMPT, SCENARIO, TEST_ID, diff_between, evidence_of
+from crystalizer_sample import HUNKS, PROMPT, TEST_ID, diff_between, evidence_of
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
@@ -133,7 +133,7 @@ def test_only_exercised_hunks_are_sent_and_the_rest_is_counted(
     settings: Callable[..., Settings], request_of: Requests, pack: Pack
 ) -> None:
     said = estimate(request_of(), pack, settings()).body["messages"][-1]["content"]
-    assert "Left out: 2 hunk(s) that were changed but not exercised." in said
+    assert "Left out: 2 hunk(s) that were changed but not shown to be exercised." in said
     assert "left join items" in said
     assert TEST_ID in said
     for hidden in ("legacy_discount", "NOTES.md", "farewell", "unrelated"):
@@ -488,4 +488,3 @@ def test_openai_itself_gets_the_modern_limit(
     body = estimate(request_of(), pack, settings(openai_base_url=None)).body
     assert body["max_completion_tokens"] == OUTPUT_MAX
     assert "max_tokens" not in body
-    assert SCENARIO.commands
