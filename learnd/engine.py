@@ -73,7 +73,9 @@ class Engine:
         try:
             log_ = open_for_writing(settings.log_path)
             try:
-                yield cls(settings, log_, lock)
+                engine = cls(settings, log_, lock)
+                yield engine
+                engine.publisher.late()
             finally:
                 log_.close()
         finally:
@@ -142,7 +144,7 @@ class Engine:
             return None
         if seen.what == "known" and seen.job_id:
             # The producer's next save may have dropped our block: writing what stands already is no write.
-            self.publisher.job(seen.job_id)
+            self.publisher.job_later(seen.job_id)
         return seen
 
     def sweep(self, tree: WorkTreeRow) -> Iterator[Seen]:
@@ -150,7 +152,7 @@ class Engine:
         try:
             for seen in self.intake.sweep(tree):
                 if seen.what == "known" and seen.job_id:
-                    self.publisher.job(seen.job_id)
+                    self.publisher.job_later(seen.job_id)
                 yield seen
         except (SnapshotError, DiskFull, NotARepository) as error:
             log.warning("sweep cut short", tree=tree.path, reason=str(error))

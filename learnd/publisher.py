@@ -9,19 +9,25 @@ active pattern is told to the door, because the files are where it is seen.
 from __future__ import annotations
 
 import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import structlog
+from pydantic import ValidationError
 
 from learnd.library.files import FOLDER_OF, Library, reconcile
 from learnd.library.folders import FolderRefused
 from learnd.library.index import IndexEntry, IndexTaken, write_index
-from learnd.library.wanted import wanted_of
+from learnd.library.wanted import wanted, wanted_of
+from learnd.manifest.block import LearndFile
 from learnd.manifest.inside import NotAFile, OutsideRepository, TooLarge
 from learnd.manifest.lockfile import LockBusy
 from learnd.manifest.tasks import TaskFileBusy, TaskFileRefused, append_metrics, write_state
 from learnd.manifest.write import ManifestChanged, ManifestUnwritable, write_learnd_json, write_learning
 from learnd.views.learning import History, learnd_file, learning_block, metrics_line, task_state
+from learnd.views.queries import JobRow
 from learnd.workplace import Workplace
 from state import commands as c
 from state.job import AT_REST, JobStatus
@@ -30,7 +36,11 @@ from state.refusal import Refused
 
 ACTOR = "learnd:publisher"
 NOT_NOW = (LockBusy, TaskFileBusy, ManifestChanged, OSError)
-NEVER = (ManifestUnwritable, TaskFileRefused, NotAFile, OutsideRepository, TooLarge)
+NEVER = (ManifestUnwritable, TaskFileRefused, NotAFile, OutsideRepository, TooLarge, FolderRefused, IndexTaken)
+UNPUBLISHED = (JobStatus.NEW, JobStatus.OBSERVED, JobStatus.RECORDED)
+"""Of these a run is told nothing: nothing was learned from it, or not yet begun."""
+
+Late = TypeVar("Late", str, tuple[str, str])
 
 log = structlog.get_logger("learnd.publisher")
 
@@ -43,61 +53,64 @@ class Publisher:
         self._lock = threading.Lock()
         self._late_jobs: set[str] = set()
         self._late_trees: set[tuple[str, str]] = set()
+        self._late_tasks: set[tuple[str, str]] = set()
         self.troubles: dict[str, str] = {}
         """What could not be written and why, by the path or id it is about: shown by `doctor`."""
 
     def job(self, job_id: str) -> None:
-        """Write what the log says of a job into its run's folder, its manifest and its task's files."""
+        """Write what the log says of a job into its run's folder and its manifest."""
         with self._lock:
-            try:
-                self._job(job_id)
-                self._late_jobs.discard(job_id)
-                self.troubles.pop(job_id, None)
-            except FileNotFoundError:
-                self._late_jobs.discard(job_id)  # the run was deleted, and what it would have been told with it
-            except NOT_NOW as error:
-                self._late_jobs.add(job_id)
-                self.troubles[job_id] = str(error)
-            except NEVER as error:
-                self._late_jobs.discard(job_id)
-                self.troubles[job_id] = str(error)
-                log.warning("manifest not written", job=job_id[:8], reason=str(error))
+            self._late_jobs.discard(job_id)
+            self._attempt(job_id, self._late_jobs, job_id, lambda: self._job(job_id))
+
+    def job_later(self, job_id: str) -> None:
+        """The same, but when there is time for it."""
+        with self._lock:
+            self._late_jobs.add(job_id)
+
+    def _attempt(self, key: Late, late: set[Late], shown: str, publish: Callable[[], None]) -> None:
+        """Publish; what cannot be done now comes again, what never can is said once."""
+        try:
+            publish()
+            self.troubles.pop(shown, None)
+        except FileNotFoundError:
+            self.troubles.pop(shown, None)  # the run was deleted, and what it would have been told with it
+        except NEVER as error:
+            self.troubles[shown] = str(error)
+            log.warning("not published", what=shown, reason=str(error))
+        except NOT_NOW as error:
+            late.add(key)
+            self.troubles[shown] = str(error)
 
     def _job(self, job_id: str) -> None:
-        history = self._history(job_id)
-        job = history.job
-        if job.status in (JobStatus.NEW, JobStatus.OBSERVED, JobStatus.RECORDED) or not job.manifest_path:
-            return
-        repo, manifest = Path(job.repo_path), Path(job.manifest_path)
-        if not self._is_latest(job_id):
+        row = self._place.views().job(job_id)
+        if row.status in UNPUBLISHED or not self._is_latest(row):
             return  # a later completion of the same run owns the manifest now
+        history = self._history(row)
+        repo, manifest = Path(row.repo_path), Path(row.manifest_path)
         write_learning(manifest, repo, learning_block(history))
         write_learnd_json(manifest.parent, repo, learnd_file(history))
-        if job.status in AT_REST:
-            append_metrics(repo, job.task_id, metrics_line(history))
-            same = [self._history(row.id) for row in self._of_task(job.repo_path, job.task_id)]
-            newest = max(history.records[-1].at for history in same)
-            write_state(repo, job.task_id, task_state(same, newest))
+        if row.status in AT_REST:
+            append_metrics(repo, row.task_id, metrics_line(history))
+            self._late_tasks.add((row.repo_path, row.task_id))
 
-    def _is_latest(self, job_id: str) -> bool:
-        row = self._place.views().job(job_id)
-        return self._place.views().jobs_of_run(row.repo_id, row.task_id, row.run_id)[-1].id == job_id
+    def _is_latest(self, row: JobRow) -> bool:
+        return self._place.views().jobs_of_run(row.repo_id, row.task_id, row.run_id)[-1].id == row.id
 
-    def _of_task(self, repo_path: str, task_id: str) -> list:  # type: ignore[type-arg] # rows of jobs
-        return [r for r in self._place.views().jobs() if r.repo_path == repo_path and r.task_id == task_id]
+    def _task(self, repo_path: str, task_id: str) -> None:
+        """The numbers of a task, over all its jobs: written once for many jobs that ended together."""
+        rows = self._place.views().jobs_of_task(repo_path, task_id)
+        newest = max(row.updated_at for row in rows)
+        write_state(Path(repo_path), task_id, task_state([self._history(row) for row in rows], newest))
 
-    def _history(self, job_id: str) -> History:
+    def _history(self, row: JobRow) -> History:
         log_ = self._place.door.log
-        records = log_.read(f"job-{job_id}")
-        row = self._place.views().job(job_id)
         pattern = log_.read(f"pattern-{row.pattern}") if row.pattern else []
-        return History(job_id, records, pattern, self._candidate(row.pattern))
+        return History(row.id, log_.read(f"job-{row.id}"), pattern, self._candidate(row.pattern))
 
     def _candidate(self, pattern_id: str | None) -> str | None:
         if pattern_id is None:
             return None
-        from learnd.library.wanted import wanted  # noqa: PLC0415 - read where a pattern exists at all
-
         known = wanted(self._place.door.log, self._place.views(), pattern_id)
         folder = FOLDER_OF.get(known.status) if known else None
         return f".agent/patterns/{folder}/{known.file_name}" if known and folder else None
@@ -106,17 +119,8 @@ class Publisher:
         """Bring a work tree's pattern files and their index to what the log says."""
         with self._lock:
             key = (repo_id, repo_path)
-            try:
-                self._patterns(repo_path)
-                self._late_trees.discard(key)
-                self.troubles.pop(repo_path, None)
-            except (FolderRefused, IndexTaken) as error:
-                self._late_trees.discard(key)
-                self.troubles[repo_path] = str(error)
-                log.warning("patterns not placed", repository=repo_path, reason=str(error))
-            except OSError as error:
-                self._late_trees.add(key)
-                self.troubles[repo_path] = str(error)
+            self._late_trees.discard(key)
+            self._attempt(key, self._late_trees, repo_path, lambda: self._patterns(repo_path))
 
     def _patterns(self, repo_path: str) -> None:
         if not Path(repo_path).is_dir():
@@ -143,16 +147,44 @@ class Publisher:
             write_index(Path(repo_path), [IndexEntry(p.file_name, p.file_text) for p in active])
 
     def everything(self) -> None:
-        """Bring all files to what the log says: done at every start, because a crash may have come between."""
+        """Bring all files to what the log says: done at every start, because a crash may have come between.
+
+        Patterns at once; manifests that are not as the log says by `late`, for there may be many.
+        """
         views = self._place.views()
         for tree in views.work_trees():
             self.repository_patterns(tree.repo_id, tree.path)
-        for row in views.jobs():
-            self.job(row.id)
+        with self._lock:
+            self._late_jobs.update(row.id for row in views.jobs() if not _is_told(row))
 
-    def late(self) -> None:
-        """Try again what could not be written before."""
+    def late(self, seconds: float = 1.0) -> None:
+        """Publish what had to wait, for about `seconds`; what is left waits on."""
+        end = time.monotonic() + seconds
         for job_id in list(self._late_jobs):
             self.job(job_id)
+            if time.monotonic() > end:
+                return
         for repo_id, repo_path in list(self._late_trees):
             self.repository_patterns(repo_id, repo_path)
+        for repo_path, task_id in list(self._late_tasks):
+            with self._lock:
+                key = (repo_path, task_id)
+                self._late_tasks.discard(key)
+                shown = f"{repo_path}: task {task_id}"
+                self._attempt(key, self._late_tasks, shown, lambda key=key: self._task(*key))  # type: ignore[misc]
+            if time.monotonic() > end:
+                return
+
+
+def _is_told(row: JobRow) -> bool:
+    """Whether the run's folder holds what the log said last of this job: one small file to read."""
+    if row.status in UNPUBLISHED:
+        return True
+    try:
+        told = (Path(row.manifest_path).parent / "learning/learnd.json").read_bytes()
+        known = LearndFile.model_validate_json(told)
+    except FileNotFoundError:
+        return not Path(row.manifest_path).exists()
+    except (OSError, ValidationError):
+        return False
+    return (known.job, known.status, known.updated_at) == (row.id, row.status, row.updated_at)

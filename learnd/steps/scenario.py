@@ -39,7 +39,8 @@ def synthesize_scenario(job: Job, place: Workplace, cancel: threading.Event) -> 
     """Synthesize a scenario from history, prompt, diff and templates, in that order."""
     place.progress(job.id, "looking for the command that verifies the change")
     try:
-        scenario = synthesize(synthesis_request(job, place))
+        found = synthesize(synthesis_request(job, place))
+        scenario = found.model_copy(update={"reason": redact_line(found.reason)})
         text = scenario.model_dump_json(indent=2) + "\n"
         file = _put(job, place, f"scenario{suffix(job, place)}.json", text)
     except NoScenario as error:

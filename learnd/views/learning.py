@@ -284,16 +284,15 @@ def _alerts(history: History) -> tuple[Alert, ...]:
         alert = raised.get(data.alert_id)
         if alert is not None:
             kind = "budget_exceeded" if alert.kind == "over_budget" else alert.kind
-            found.append(
-                Alert(
-                    type=kind,
-                    channel=data.channel,
-                    target=data.target,
-                    message=alert.message,
-                    created_at=record.at,
-                    severity=alert.severity,
-                )  # fmt: skip
+            shown = Alert(
+                type=kind,
+                channel=data.channel,
+                target=data.target,
+                message=alert.message,
+                created_at=record.at,
+                severity=alert.severity,
             )
+            found.append(shown)
     return tuple(found)
 
 

@@ -131,6 +131,10 @@ class Views:
             JobRow, "jobs", "repo_id = ? AND task_id = ? AND run_id = ?", (repo_id, task_id, run_id), "rowid"
         )
 
+    def jobs_of_task(self, repo_path: str, task_id: str) -> list[JobRow]:
+        """The jobs of one task in one work tree, oldest first."""
+        return self._rows(JobRow, "jobs", "repo_path = ? AND task_id = ?", (repo_path, task_id), "rowid")
+
     def jobs_of_manifest(self, manifest_path: str) -> list[JobRow]:
         return self._rows(JobRow, "jobs", "manifest_path = ?", (manifest_path,), "rowid")
 
