@@ -109,4 +109,8 @@ def test_refused_when_the_tree_has_another_kind_of_file_there(place: Place, tmp_
         spec = place.spec("true", read_only_binds=((tmp_path / "v", place.origin / inside),))
         with pytest.raises(RunRefused, match="a link or a file of another kind"):
             make_mount_points(spec, mounts_of(spec), replay_user(1, 1))
+    (place.tree / "version.py").symlink_to(place.outside / "precious")
+    spec = place.spec("true", overlays=((place.tree / "file", place.origin / "version.py"),))
+    with pytest.raises(RunRefused, match="a link or a file of another kind"):
+        make_mount_points(spec, mounts_of(spec), replay_user(1, 1))
     assert list((tmp_path / "v").iterdir()) == []

@@ -39,6 +39,7 @@ def test_no_replay_has_host_uid_0(sandbox: Sandbox, place: Place, alive: Callabl
     assert len(seen) >= 3
     for status in seen:
         assert "0" not in re.findall(r"^(?:Uid|Gid):(.*)$", status, re.M)[0].split()
+        assert "0" not in re.findall(r"^Groups:(.*)$", status, re.M)[0].split()
         assert re.findall(r"^CapEff:\t(\w+)$", status, re.M) == ["0" * 16]
         assert "NoNewPrivs:\t1" in status
 
@@ -57,6 +58,25 @@ def test_a_root_daemon_runs_replays_as_the_repositorys_owner(run: Run, place: Pl
     assert lines(result.output) == ["4321", "1234"]
     assert (place.tree / "written").stat().st_uid == 4321
     assert place.outside.stat().st_uid == 0
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root has groups to give up")
+@pytest.mark.usefixtures("sandbox")
+def test_a_root_daemons_groups_are_given_up(place: Place) -> None:
+    daemon = """
+import sys, threading
+from dataclasses import replace
+from pathlib import Path
+from sandbox_place import Place
+from learnd.lab.sandbox import Sandbox
+spec = replace(Place(*map(Path, sys.argv[1:])).spec("id", "-G"), owner_uid=4321, owner_gid=1234)
+print(Sandbox("bubblewrap").run(spec, threading.Event()).output.decode())
+"""
+    folders = map(str, (place.tree, place.report, place.origin, place.outside))
+    path = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    argv = ["setpriv", "--groups", "0,27", sys.executable, "-c", daemon, *folders]
+    done = subprocess.run(argv, env=path, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.split() == ["1234"]
 
 
 def test_kernel_settings_cannot_be_written(run: Run) -> None:
@@ -163,6 +183,9 @@ def test_what_is_bound_can_be_read_and_not_written(run: Run, place: Place, tmp_p
     environment.mkdir(parents=True)
     (environment / "package.py").write_text("ok\n")
     (locked / "_version.py").write_text("1\n")
+    environment.chmod(0o777)  # its modes protect nothing here: the bind must
+    for file in (environment / "package.py", locked / "_version.py"):
+        file.chmod(0o666)
     locked.chmod(0o711 if os.getuid() else 0o700)  # root's own folders are closed to the uid that replays run as
     result = run(
         "sh",
