@@ -148,7 +148,8 @@ def environment_folders(repo: Path, tree_files: Collection[str], cwds: Iterable[
         if str(candidate) in tracked:
             continue
         target = _environment_target(repo, repo / candidate)
-        if target is not None:
+        # A link to tracked files would show the live ones.
+        if target is not None and not (_within(target, repo) and str(target.relative_to(repo)) in tracked):
             found[repo / candidate] = target
     return found
 

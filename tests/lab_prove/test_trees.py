@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from learnd.lab.trees import NoRoomForTrees, Workspace, choose_root, remove_tree, sweep_work, work_roots
+
+
+@pytest.fixture(autouse=True)
+def no_folder_in_memory(tmp_path: Path) -> Iterator[None]:
+    """What a test makes us take in memory goes with it."""
+    yield
+    for work_dir in (tmp_path, tmp_path / "x", tmp_path / "disk"):
+        shutil.rmtree(work_roots(work_dir, None)[0], ignore_errors=True)
 
 
 def restore(folder: Path) -> None:
