@@ -221,7 +221,6 @@ def test_whatever_the_run_said_the_draft_is_grounded_and_storable(
     assert grounding.ungrounded(whole(draft)) == []
     assert hidden(whole(draft)) is None
     assert Draft.model_validate_json(draft.model_dump_json().encode()) == draft
-    assert request.scenario == SCENARIO
 
 
 @pytest.mark.parametrize("verdict", ["proven", "pass_only"])
