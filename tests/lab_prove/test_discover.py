@@ -79,9 +79,8 @@ def test_code_named_by_pth_files_and_editable_finders_is_found(tmp_path: Path) -
 
 
 def test_generated_files_beside_sources_are_copied_with_their_digests(repo: Path, tmp_path: Path) -> None:
-    write(
-        repo, "pkg/_version.py", "pkg/fast.cpython-311-x86_64-linux-gnu.so", "pkg/notes.txt", "pkg/local.py", text="v"
-    )
+    built = "pkg/fast.cpython-311-x86_64-linux-gnu.so"
+    write(repo, "pkg/_version.py", built, "pkg/notes.txt", "pkg/local.py", text="v")
     write(tmp_path, "secret_version.py")
     (repo / "pkg/planted_version.py").symlink_to(tmp_path / "secret_version.py")
     environment = found(repo, files=("pkg/__init__.py", "pkg/tracked_version.py"))
