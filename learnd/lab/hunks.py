@@ -1,19 +1,20 @@
 """The source hunks of a change: which there are, how to take one away, and what names a change adds.
 
 A change is read with bytes kept exactly (latin-1 both ways), so that a revert patch says what the diff said. A *unit*
-is what is reverted alone: one hunk of a modified file, or a whole file where it was added, deleted or renamed, since
-half of such a file is no state that ever was. Test files and binary files are no units: a pattern claims neither.
+is what is reverted alone: one run of changed lines of a modified file (git shows neighbours as one hunk; what was
+not reverted alone was not shown to matter alone), or a whole file where it was added, deleted or renamed, since half of
+such a file is no state that ever was. Test files and binary files are no units: a pattern claims neither.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from unidiff.errors import UnidiffParseError
-from unidiff.patch import Hunk, PatchedFile, PatchSet
+from unidiff.patch import Hunk, Line, PatchedFile, PatchSet
 
 UNITS_MAX = 300
 """More units than this are counted, not listed: evidence is an event and must stay small."""
@@ -79,9 +80,47 @@ def _units_of(file: PatchedFile, path: str) -> Iterable[Unit]:
         whole = str(file).encode("latin-1")
         yield Unit(path, lines, "", whole, _texts(file, "+"), _texts(file, "-"), file.is_added_file)
         return
-    for hunk in file:
-        patch = (_head(file) + str(hunk)).encode("latin-1")
-        yield Unit(path, _lines(hunk), _text(hunk.section_header), patch, _texts([hunk], "+"), _texts([hunk], "-"))
+    for whole_hunk in file:
+        for hunk in _runs(whole_hunk):
+            patch = (_head(file) + str(hunk)).encode("latin-1")
+            yield Unit(path, _lines(hunk), _text(hunk.section_header), patch, _texts([hunk], "+"), _texts([hunk], "-"))
+
+
+def _runs(hunk: Hunk) -> Iterator[Hunk]:
+    """The runs of changed lines of a hunk, each as a hunk in which the others stand as the snapshot has them."""
+    changed = [line.is_added or line.is_removed for line in hunk]
+    # "\\ No newline at end of file" belongs to the line before it.
+    for at, line in enumerate(hunk):
+        if line.line_type == "\\":
+            changed[at] = changed[at - 1] if at else False
+    runs: list[tuple[int, int]] = []
+    for at, is_changed in enumerate(changed):
+        if is_changed and runs and runs[-1][1] == at:
+            runs[-1] = (runs[-1][0], at + 1)
+        elif is_changed:
+            runs.append((at, at + 1))
+    if len(runs) < 2:
+        yield hunk
+        return
+    for start, stop in runs:
+        yield _only(hunk, start, stop)
+
+
+def _only(hunk: Hunk, start: int, stop: int) -> Hunk:
+    kept: list[Line] = []
+    dropped = False
+    for at, line in enumerate(hunk):
+        inside = start <= at < stop
+        dropped = not inside and (line.is_removed or (line.line_type == "\\" and dropped))
+        if not dropped:
+            kind = " " if line.is_added and not inside else line.line_type
+            kept.append(Line(line.value, kind, target_line_no=line.target_line_no))
+    sources = sum(line.line_type in " -" for line in kept)
+    targets = sum(line.line_type in " +" for line in kept)
+    alone = Hunk(hunk.target_start, sources, hunk.target_start, targets, hunk.section_header)
+    for line in kept:
+        alone.append(line)
+    return alone
 
 
 def _head(file: PatchedFile) -> str:
