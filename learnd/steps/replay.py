@@ -16,6 +16,7 @@ from learnd.lab.trees import NoRoomForTrees
 from learnd.steps.enqueue import recorded_snapshot
 from learnd.steps.faults import Cancelled, MachineFault
 from learnd.steps.run_folder import learning_dir, suffix
+from learnd.steps.scenario import stacks
 from learnd.workplace import Workplace
 from state.commands import RecordEvidence, RecordStall, StartReplay
 from state.decide import Command
@@ -53,6 +54,8 @@ def replay(job: Job, place: Workplace, cancel: threading.Event) -> Sequence[Comm
         lab=place.settings.lab,
         owner_uid=owner.st_uid,
         owner_gid=owner.st_gid,
+        stacks=stacks(store, record),
+        log_name=f"scenario-validation{suffix(job, place)}.log",
         progress=lambda line: place.progress(job.id, line),
     )
     try:

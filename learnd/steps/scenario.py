@@ -21,7 +21,7 @@ from learnd.harvest.prompt import acceptance_criteria
 from learnd.harvest.store import SnapshotStore
 from learnd.lab.manual import fill
 from learnd.lab.scenario import NoScenario, SynthesisRequest, synthesize
-from learnd.lab.templates import FOLDER, load
+from learnd.lab.templates import FOLDER, Stack, load
 from learnd.manifest.history import ExecutedCommand, execution_history
 from learnd.steps.enqueue import recorded_snapshot
 from learnd.steps.faults import MachineFault
@@ -61,7 +61,6 @@ def synthesis_request(job: Job, place: Workplace) -> SynthesisRequest:
         found = store.read_file(record.base_tree, path)
         return store.read_file(record.tree, path) if found is None else found
 
-    shipped = load(agent_dir() / "task/templates", _own_templates(store, record))
     return SynthesisRequest(
         repo_path=job.repo_path,
         history=_history(job),
@@ -70,10 +69,15 @@ def synthesis_request(job: Job, place: Workplace) -> SynthesisRequest:
         changed_paths=record.changed_paths,
         files=files,
         read=read,
-        stacks=shipped.stacks,
+        stacks=stacks(store, record),
         last_known_good=last_known_good(job, place),
         also_at=_also_at(job),
     )
+
+
+def stacks(store: SnapshotStore, record: SnapshotRecord) -> tuple[Stack, ...]:
+    """The stacks that the change is judged by: ours, with the base's own over them."""
+    return load(agent_dir() / "task/templates", _own_templates(store, record)).stacks
 
 
 def _own_templates(store: SnapshotStore, record: SnapshotRecord) -> dict[str, bytes]:
