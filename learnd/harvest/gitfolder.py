@@ -158,6 +158,12 @@ def head(folder: GitFolder) -> str | None:
     return None
 
 
+def ref(folder: GitFolder, name: str) -> str | None:
+    """The object that `refs/…` names; None when there is no such ref, or it only points to another."""
+    content = _ref(folder, os.fsencode(name))
+    return content.decode() if content is not None and _OBJECT_ID.fullmatch(content) else None
+
+
 def _ref(folder: GitFolder, name: bytes) -> bytes | None:
     if name != b"HEAD" and (not name.startswith(b"refs/") or b".." in name or b"\0" in name):
         return None

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-Shape = Literal["cli-v1", "agents-sdk"]
+Shape = Literal["cli-v1", "agents-sdk", "learnd"]
 RunStatus = Literal["queued", "in_progress", "succeeded", "failed", "cancelled"]
 Kind = Literal["approval", "hand-written", "link", "mcp-server", "stub", "summary", "trimmed", "unknown"]
 

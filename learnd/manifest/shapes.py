@@ -5,6 +5,7 @@
 | cli-v1 | `version: 1`, `runner: "codex-cli"`, and all that a job needs |
 | trimmed | the same, but something that a job needs is missing |
 | agents-sdk | `runner: "agents-sdk"`; samples without it: `run_id`, `status`, `commands`, `artifact_root`, no version |
+| learnd | `version: 1`, `runner: "learnd"`: a commit range that a person asked to be learned (`learnd learn`) |
 | stub | `redirect_to` and no status |
 | mcp-server | `mode`, `started_at`, `command`, no status: a server's start, it never completes |
 | approval | an approval's `event`, or `approved_by` |
@@ -52,17 +53,17 @@ def recognise(data: Fields) -> Shape | NoRun:
         return "agents-sdk"
     if runner is None and version is None:
         return _without_runner(data)
-    if runner is not None and runner != "codex-cli":
+    if runner is not None and runner not in ("codex-cli", "learnd"):
         return NoRun("unknown", f"runner {ascii(runner)[:80]} is no producer that learnd knows")
     if version is not None and (version != 1 or isinstance(version, bool)):
-        return NoRun("unknown", f"version {ascii(version)[:80]} of codex-cli; learnd knows version 1")
-    return _cli(data)
+        return NoRun("unknown", f"version {ascii(version)[:80]} of {runner or 'codex-cli'}; learnd knows version 1")
+    return _versioned(data, "learnd" if runner == "learnd" else "cli-v1")
 
 
-def _cli(data: Fields) -> Shape | NoRun:
+def _versioned(data: Fields, shape: Shape) -> Shape | NoRun:
     missing = [name for name in NEEDED if name not in data]
     if not missing:
-        return "cli-v1"
+        return shape
     others = sum(name not in data for name in PROMISED) - len(missing)
     more = f", and {others} more that the producer always writes" if others else ""
     return NoRun("trimmed", f"a trimmed manifest: {_listed(missing)} missing{more}; the run cannot be told from it")

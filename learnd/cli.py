@@ -1,0 +1,386 @@
+"""The command line: one function per verb, no logic. Each verb's module is imported when it is typed.
+
+Exit codes: 0 ok; 1 something failed, was refused or (for `once`) is blocked; 2 usage or configuration.
+Errors are one line on stderr: what, where, what next. `LEARND_DEBUG=1` shows the traceback of an error that
+nobody foresaw.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from enum import StrEnum
+from pathlib import Path
+from types import TracebackType
+from typing import Annotated
+
+import typer
+
+from learnd.verbs.terminal import USAGE, Stop, clean
+
+WORK, LOOK, DECIDE, KEEP = "Work", "Look", "Decide", "Keep"
+INTERRUPTED = 130
+
+app = typer.Typer(
+    name="learnd",
+    help="Turns completed coding-agent runs into proven, reviewed patterns.",
+    epilog="Start with: learnd init   |   Watch the whole loop on a sample: learnd demo",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Log = Annotated[
+    Path | None, typer.Option("--log", metavar="PATH", help="The log, or its folder; found by itself otherwise.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+Job = Annotated[str, typer.Argument(metavar="JOB", help="A job's id, or its first 8 digits or more.")]
+Pattern = Annotated[str, typer.Argument(metavar="PATTERN", help="A pattern's id, or its first 8 digits or more.")]
+Repos = Annotated[list[Path] | None, typer.Argument(metavar="REPO…", help="Repositories to register first.")]
+Approver = Annotated[
+    str | None,
+    typer.Option("--approver", metavar="NAME", help="A name to record beside the user that the kernel proves."),
+]
+Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; recorded with the decision.")]
+
+
+class Diagram(StrEnum):
+    JOB = "job"
+    PATTERN = "pattern"
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        print(f"learnd {version('learnd')}")
+        raise typer.Exit
+
+
+@app.callback()
+def learnd(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Turns completed coding-agent runs into proven, reviewed patterns."""
+
+
+# --- Work ---
+
+
+@app.command(rich_help_panel=WORK, epilog="Example: learnd init ~/src/shop")
+def init(
+    repo: Annotated[Path, typer.Argument(metavar="REPO", help="A git work tree.")] = Path(),
+    yes: Yes = False,
+    log: Log = None,
+) -> int:
+    """Lay a repository out for learnd and register it, showing first what will be done."""
+    from learnd.verbs import start
+
+    return start.init(log, repo, yes=yes)
+
+
+@app.command(rich_help_panel=WORK, epilog="Example: learnd daemon ~/src/shop")
+def daemon(repos: Repos = None, log: Log = None) -> int:
+    """Watch all registered repositories and learn from runs as they complete."""
+    from learnd.verbs import serve
+
+    return serve.daemon(log, repos or [])
+
+
+@app.command(rich_help_panel=WORK, epilog="Example: learnd once . && echo everything is at rest")
+def once(repos: Repos = None, log: Log = None) -> int:
+    """Work on all that is pending, then exit: 0 when all is at rest, 1 when something is blocked."""
+    from learnd.verbs import once as verb
+
+    return verb.once(log, repos or [])
+
+
+@app.command(
+    rich_help_panel=WORK, epilog='Example: learnd learn --range main..HEAD --command "pytest -q tests/test_orders.py"'
+)
+def learn(
+    path: Annotated[
+        Path, typer.Argument(metavar="PATH", help="A manifest, a run's folder, or a repository (its last commit).")
+    ] = Path(),
+    task: Annotated[str | None, typer.Option("--task", metavar="TASK", help="The latest run of this task.")] = None,
+    span: Annotated[str | None, typer.Option("--range", metavar="A..B", help="Commits after A up to HEAD.")] = None,
+    commands: Annotated[
+        list[str] | None, typer.Option("--command", metavar="LINE", help="What verifies a commit range; repeatable.")
+    ] = None,
+    reason: Annotated[
+        str, typer.Option("--reason", "--why", metavar="TEXT", help="Why it is worth learning; goes into the prompt.")
+    ] = "",
+    approver: Approver = None,
+    json: Json = False,
+    log: Log = None,
+) -> int:
+    """Ask for a run, or for the last commits, to be learned from."""
+    from learnd.verbs import learn as verb
+
+    asked = verb.Asked(task, span, tuple(commands or ()), reason, approver)
+    return verb.learn(log, path, asked, as_json=json)
+
+
+@app.command(rich_help_panel=WORK, epilog="Example: learnd demo")
+def demo(
+    folder: Annotated[
+        Path | None, typer.Option("--folder", metavar="DIR", help="Build the sample here and keep it.")
+    ] = None,
+    plain: Annotated[bool, typer.Option("--plain", help="No pauses, no colours.")] = False,
+) -> int:
+    """Show the whole loop on a small sample repository: from a run to a promoted pattern."""
+    from learnd.demo.tour import run_demo
+
+    return run_demo(folder, plain)
+
+
+# --- Look ---
+
+
+@app.command(rich_help_panel=LOOK, epilog="Example: learnd status")
+def status(json: Json = False, log: Log = None) -> int:
+    """Is learnd at work, and what waits for a person?"""
+    from learnd.verbs import status as verb
+
+    return verb.status(log, as_json=json)
+
+
+@app.command(rich_help_panel=LOOK, epilog="Example: learnd jobs --status blocked")
+def jobs(
+    statuses: Annotated[
+        list[str] | None, typer.Option("--status", metavar="STATUS", help="Only these; `blocked` for all that wait.")
+    ] = None,
+    repo: Annotated[Path | None, typer.Option("--repo", metavar="PATH", help="Only this repository's.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Also recorded, dismissed and superseded ones.")] = False,
+    json: Json = False,
+    log: Log = None,
+) -> int:
+    """List jobs, oldest first. JSON has them all."""
+    from learnd.verbs import jobs as verb
+
+    return verb.list_jobs(log, statuses or [], repo, everything=everything, as_json_=json)
+
+
+@app.command(rich_help_panel=LOOK, epilog="Example: learnd show 7f3a2c1e")
+def show(job: Job, json: Json = False, log: Log = None) -> int:
+    """Show one job: timeline, evidence, files."""
+    from learnd.verbs import jobs as verb
+
+    return verb.show(log, job, as_json_=json)
+
+
+@app.command(rich_help_panel=LOOK, epilog="Example: learnd tail -f --type JobLearned --since 2h")
+def tail(
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with every event that is recorded.")] = False,
+    job: Annotated[str | None, typer.Option("--job", metavar="JOB", help="Only this job and its pattern.")] = None,
+    types: Annotated[list[str] | None, typer.Option("--type", metavar="TYPE", help="Only these; repeatable.")] = None,
+    since: Annotated[
+        str | None, typer.Option("--since", metavar="WHEN", help="After a position, an age (10m, 2h, 1d) or a time.")
+    ] = None,
+    json: Json = False,
+    log: Log = None,
+) -> int:
+    """Print the last events, and follow the log."""
+    from learnd.verbs import tail as verb
+
+    return verb.tail(log, follow=follow, job=job, types=types or [], since=since, as_json=json)
+
+
+@app.command(rich_help_panel=LOOK, epilog="Example: learnd why .runs/fix-f/cli/2026-01-31/manifest.json")
+def why(
+    what: Annotated[str, typer.Argument(metavar="JOB|PATH", help="A job, or a file under .runs/.")],
+    json: Json = False,
+    log: Log = None,
+) -> int:
+    """Say where a job or a file stands, since when, because of what, and what moves it on."""
+    from learnd.verbs import why as verb
+
+    return verb.why(log, what, as_json=json)
+
+
+@app.command(rich_help_panel=LOOK, epilog="Example: learnd metrics --json")
+def metrics(json: Json = False, log: Log = None) -> int:
+    """Safety, hygiene, throughput and spend, from the log."""
+    from learnd.verbs import metrics as verb
+
+    return verb.show_metrics(log, as_json=json)
+
+
+@app.command(rich_help_panel=LOOK, epilog="Example: learnd diagram job")
+def diagram(which: Annotated[Diagram, typer.Argument(help="Whose states.")]) -> int:
+    """Print a state table as a Mermaid diagram."""
+    from learnd.verbs import diagram as verb
+
+    return verb.diagram(which.value)
+
+
+# --- Decide ---
+
+
+@app.command(rich_help_panel=DECIDE, epilog="Example: learnd approve 7f3a2c1e --grant-usd 0.50")
+def approve(
+    job: Job,
+    scenario: Annotated[
+        Path | None, typer.Option("--scenario", metavar="FILE", help="The completed template of a manual scenario.")
+    ] = None,
+    grant_usd: Annotated[
+        float, typer.Option("--grant-usd", metavar="X", min=0, help="Dollars to add to the job's budget.")
+    ] = 0.0,
+    accept_unproven: Annotated[
+        bool, typer.Option("--accept-unproven", help="Learn from a change without proof; its pattern says so.")
+    ] = False,
+    approver: Approver = None,
+    reason: Reason = "",
+    log: Log = None,
+) -> int:
+    """Move a blocked job on."""
+    from learnd.verbs import decide
+
+    word = decide.Word(approver, reason)
+    return decide.approve(log, job, word, scenario=scenario, grant_usd=grant_usd, accept_unproven=accept_unproven)
+
+
+@app.command(rich_help_panel=DECIDE, epilog='Example: learnd dismiss 7f3a2c1e --reason "an experiment"')
+def dismiss(job: Job, approver: Approver = None, reason: Reason = "", yes: Yes = False, log: Log = None) -> int:
+    """Give a job up, for good."""
+    from learnd.verbs import decide
+
+    return decide.dismiss(log, job, decide.Word(approver, reason), yes=yes)
+
+
+@app.command(rich_help_panel=DECIDE, epilog="Example: learnd review 91ab33f0")
+def review(
+    pattern: Annotated[str | None, typer.Argument(metavar="PATTERN", help="Show this one in full.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Patterns of every status.")] = False,
+    json: Json = False,
+    log: Log = None,
+) -> int:
+    """List the patterns that wait for a person, or read one."""
+    from learnd.verbs import review as verb
+
+    return verb.review(log, pattern, everything=everything, as_json=json)
+
+
+@app.command(rich_help_panel=DECIDE, epilog='Example: learnd promote 91ab33f0 --reason "read it, tried it"')
+def promote(
+    pattern: Pattern,
+    as_edited: Annotated[bool, typer.Option("--as-edited", help="Vouch for the file as you edited it.")] = False,
+    approver: Approver = None,
+    reason: Reason = "",
+    log: Log = None,
+) -> int:
+    """Serve a candidate to agents."""
+    from learnd.verbs import decide
+
+    return decide.promote(log, pattern, decide.Word(approver, reason), as_edited=as_edited)
+
+
+@app.command(rich_help_panel=DECIDE, epilog='Example: learnd reject 91ab33f0 --reason "true of this file only"')
+def reject(pattern: Pattern, approver: Approver = None, reason: Reason = "", log: Log = None) -> int:
+    """Turn a pattern down; the same change is not learned from again."""
+    from learnd.verbs import decide
+
+    return decide.reject(log, pattern, decide.Word(approver, reason))
+
+
+@app.command(rich_help_panel=DECIDE, epilog='Example: learnd deprecate 91ab33f0 --reason "the library changed"')
+def deprecate(pattern: Pattern, approver: Approver = None, reason: Reason = "", log: Log = None) -> int:
+    """Serve an active pattern no longer."""
+    from learnd.verbs import decide
+
+    return decide.deprecate(log, pattern, decide.Word(approver, reason))
+
+
+@app.command(rich_help_panel=DECIDE, epilog="Example: learnd restore 91ab33f0")
+def restore(pattern: Pattern, approver: Approver = None, reason: Reason = "", log: Log = None) -> int:
+    """Make a deprecated, rejected or expired pattern a candidate again."""
+    from learnd.verbs import decide
+
+    return decide.restore(log, pattern, decide.Word(approver, reason))
+
+
+# --- Keep ---
+
+
+@app.command(rich_help_panel=KEEP, epilog="Example: learnd verify && cp ~/.local/state/learnd/events.db backup.db")
+def verify(json: Json = False, log: Log = None) -> int:
+    """Check the whole log: positions, versions, hash chain."""
+    from learnd.verbs import chain
+
+    return chain.verify(log, as_json=json)
+
+
+@app.command(rich_help_panel=KEEP, epilog="Example: learnd rebuild")
+def rebuild(log: Log = None) -> int:
+    """Make the read models anew from the log."""
+    from learnd.verbs import chain
+
+    return chain.rebuild(log)
+
+
+@app.command(rich_help_panel=KEEP, epilog="Example: learnd doctor")
+def doctor(json: Json = False, log: Log = None) -> int:
+    """Check this machine: what learnd needs, and how to mend what is missing."""
+    from learnd.verbs import doctor as verb
+
+    return verb.doctor(log, as_json=json)
+
+
+# --- running it ---
+
+UsageError: type[Exception] = typer.BadParameter.__bases__[0]
+"""What typer raises for a command line that cannot be understood; it exports only this one kind of it."""
+
+
+def main() -> None:
+    """Run the command line and exit."""
+    sys.excepthook = _unforeseen
+    for stream in (sys.stdout, sys.stderr):
+        # A name that is not UTF-8 is shown, not raised.
+        getattr(stream, "reconfigure", lambda **_: None)(errors="backslashreplace")
+    sys.exit(_run())
+
+
+def _run() -> int:
+    command = typer.main.get_command(app)
+    try:
+        code = command.main(prog_name="learnd", standalone_mode=False)
+        sys.stdout.flush()
+    except Stop as stop:
+        return _fail(str(stop), stop.code)
+    except UsageError as error:
+        return _usage(error)
+    except (KeyboardInterrupt, typer.Abort):
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read us has heard enough. Python would complain when it closes stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return code if isinstance(code, int) else 0
+
+
+def _usage(error: Exception) -> int:
+    context = getattr(error, "ctx", None)
+    if type(error).__name__ == "NoArgsIsHelpError":
+        return USAGE  # the help that it carries was printed when it was made
+    path = context.command_path if context else "learnd"
+    told = getattr(error, "format_message", lambda: str(error))()
+    return _fail(f"{' '.join(told.split())} Next: {path} --help", USAGE)
+
+
+def _fail(message: str, code: int) -> int:
+    print(f"learnd: {clean(message)}", file=sys.stderr)
+    return code
+
+
+def _unforeseen(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """An error that no verb explains: one line, and the traceback on request."""
+    if os.environ.get("LEARND_DEBUG"):
+        sys.__excepthook__(kind, error, trace)
+        return
+    _fail(f"{kind.__name__}: {error}. Next: LEARND_DEBUG=1 shows where; learnd doctor may say why", 1)

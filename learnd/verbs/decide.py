@@ -1,0 +1,113 @@
+"""What a person decides: approve, dismiss, promote, reject, deprecate, restore.
+
+Who they are is the kernel's word; `--approver` only adds the name they give.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from learnd.verbs.asking import settled
+from learnd.verbs.reading import reading
+from learnd.verbs.terminal import USAGE, Stop, confirm, say
+
+TEXT_LIMIT = 256 << 10
+"""Bytes of a completed template. The form itself has a few kilobytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A person's word on it: the name they give, and why."""
+
+    approver: str | None
+    reason: str
+
+
+def approve(
+    log: Path | None, job: str, word: Word, *, scenario: Path | None, grant_usd: float, accept_unproven: bool
+) -> int:
+    """Move a blocked job on."""
+    from learnd.requests import ApproveJob  # brings pydantic
+
+    reply = settled(
+        log,
+        ApproveJob(
+            job=job,
+            claimed=word.approver,
+            reason=word.reason,
+            scenario=_text(scenario) if scenario else None,
+            grant_usd=grant_usd,
+            accept_unproven=accept_unproven,
+        ),
+    )
+    say(reply.message)
+    return 0
+
+
+def dismiss(log: Path | None, job: str, word: Word, *, yes: bool) -> int:
+    """Give a job up, for good."""
+    from learnd.requests import DismissJob  # brings pydantic
+
+    if not confirm(f"Dismiss job {job}? It cannot be taken up again.", yes=yes):
+        raise Stop("nothing was dismissed")
+    say(settled(log, DismissJob(job=job, claimed=word.approver, reason=word.reason)).message)
+    return 0
+
+
+def promote(log: Path | None, pattern: str, word: Word, *, as_edited: bool) -> int:
+    """Serve a candidate to agents."""
+    from learnd.requests import PromotePattern  # brings pydantic
+
+    reply = settled(
+        log, PromotePattern(pattern=pattern, claimed=word.approver, reason=word.reason, as_edited=as_edited)
+    )
+    say(reply.message)
+    _say_where(log, pattern)
+    return 0
+
+
+def reject(log: Path | None, pattern: str, word: Word) -> int:
+    """Turn a candidate down; the same change is not learned from again."""
+    from learnd.requests import RejectPattern  # brings pydantic
+
+    say(settled(log, RejectPattern(pattern=pattern, claimed=word.approver, reason=word.reason)).message)
+    return 0
+
+
+def deprecate(log: Path | None, pattern: str, word: Word) -> int:
+    """Serve an active pattern no longer."""
+    from learnd.requests import DeprecatePattern  # brings pydantic
+
+    say(settled(log, DeprecatePattern(pattern=pattern, claimed=word.approver, reason=word.reason)).message)
+    return 0
+
+
+def restore(log: Path | None, pattern: str, word: Word) -> int:
+    """Make a candidate of a deprecated, rejected or expired pattern."""
+    from learnd.requests import RestorePattern  # brings pydantic
+
+    say(settled(log, RestorePattern(pattern=pattern, claimed=word.approver, reason=word.reason)).message)
+    _say_where(log, pattern)
+    return 0
+
+
+def _say_where(log: Path | None, pattern: str) -> None:
+    from learnd.verbs.review import file_of
+
+    with reading(log) as book:
+        file = file_of(book, book.views.pattern(pattern))
+    if file is not None:
+        say(str(file))
+
+
+def _text(file: Path) -> str:
+    """The text of a completed template. Raises Stop."""
+    try:
+        with file.open("rb") as opened:
+            data = opened.read(TEXT_LIMIT + 1)
+        if len(data) > TEXT_LIMIT:
+            raise Stop(f"{file} has more than {TEXT_LIMIT} bytes: that is no scenario template", USAGE)
+        return data.decode()
+    except (OSError, UnicodeDecodeError) as error:
+        raise Stop(f"{file} cannot be read: {error}. Next: name the completed template", USAGE) from error

@@ -1,0 +1,342 @@
+"""`doctor`: what of this machine learnd needs, tried one by one, each with the way to mend it.
+
+Nothing here changes anything: the sandbox's own self-test runs a harmless probe, all else only looks.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import sqlite3
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from events.database import OLDEST_SQLITE, LogUnusable, open_reader, require_local_file_system
+from learnd.installation import ForeignPackages, assert_own_packages
+from learnd.locate import NAME, Place, config_file
+from learnd.verbs.reading import Reading, place_of, reading
+from learnd.verbs.status import daemon_state
+from learnd.verbs.terminal import STYLES, Stop, ago, clean, is_terminal, print_json, say
+from learnd.views.queries import FaultRow
+
+if TYPE_CHECKING:
+    from learnd.settings import Settings
+
+State = Literal["ok", "warn", "fail"]
+GIT_OLDEST = (2, 36)
+FREE_FAIL, FREE_WARN = 256 << 20, 2 << 30
+"""Bytes free where the log lies: less than the first and the daemon stops working, see `engine.FREE_BYTES`."""
+WATCH_SHARE = 0.8
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was looked at. `mend` is empty where there is nothing to mend."""
+
+    name: str
+    state: State
+    found: str
+    mend: str = ""
+
+
+def doctor(log: Path | None, *, as_json: bool) -> int:
+    """Print every check. JSON: an array of `{name, state: ok|warn|fail, found, mend}`. 1 when one fails."""
+    checks = []
+    for check in examine(place_of(log)):
+        checks.append(check)
+        if not as_json:
+            _print(check)
+    if as_json:
+        print_json([asdict(check) for check in checks])
+    failed = sum(check.state == "fail" for check in checks)
+    warned = sum(check.state == "warn" for check in checks)
+    if not as_json:
+        say(f"{len(checks)} checks, {failed} failed, {warned} warnings", "bold")
+    return int(failed > 0)
+
+
+def _print(check: Check) -> None:
+    line = f"{check.name:<16}  {check.found}"
+    if is_terminal():
+        from rich.text import Text
+
+        from learnd.verbs.terminal import console
+
+        console().print(Text(f"{check.state:<4}", STYLES[check.state]), Text(clean(line)))
+    else:
+        say(f"{check.state:<4} {line}")
+    if check.mend:
+        say(f"     {'':<16}  Next: {check.mend}")
+
+
+def examine(place: Place) -> Iterator[Check]:
+    """All checks, those first that others depend on."""
+    yield _packages()
+    settings = _settings(place)
+    yield settings if isinstance(settings, Check) else _ok("settings", str(config_file() or "defaults"))
+    yield _git()
+    yield _sqlite()
+    yield from _state_dir(place)
+    yield _disk(place)
+    if not isinstance(settings, Check):
+        yield _sandbox(settings)
+        yield _model_key(settings)
+        yield _learning(settings)
+        yield _approvers(settings)
+    yield from _log(place)
+    yield _lingering()
+
+
+def _ok(name: str, found: str) -> Check:
+    return Check(name, "ok", found)
+
+
+# --- the program and its settings ---
+
+
+def _packages() -> Check:
+    try:
+        assert_own_packages()
+    except ForeignPackages as error:
+        found, _, mend = str(error).partition(" Next: ")
+        return Check("packages", "fail", found, mend)
+    return _ok("packages", "events and state are learnd's own")
+
+
+def _settings(place: Place) -> Settings | Check:
+    from learnd.settings import SettingsInvalid, read_settings  # pydantic-settings is slow
+
+    try:
+        settings = read_settings()
+    except SettingsInvalid as error:
+        return Check("settings", "fail", str(error), "correct the setting")
+    return settings.model_copy(update={"state_dir": place.state_dir})
+
+
+def _git() -> Check:
+    try:
+        said = subprocess.run(["git", "--version"], capture_output=True, text=True, timeout=10, check=True).stdout
+    except (OSError, subprocess.SubprocessError) as error:
+        return Check("git", "fail", f"git does not run: {error}", "install git 2.36 or newer")
+    digits = said.removeprefix("git version ").split(".")
+    version = tuple(int(part) for part in digits[:2] if part.isdigit())
+    if version < GIT_OLDEST:
+        return Check("git", "fail", said.strip(), "install git 2.36 or newer")
+    return _ok("git", said.strip())
+
+
+def _sqlite() -> Check:
+    found = f"SQLite {sqlite3.sqlite_version}"
+    if sqlite3.sqlite_version_info < OLDEST_SQLITE:
+        return Check("sqlite", "fail", found, "use a Python whose SQLite is 3.37 or newer")
+    return _ok("sqlite", found)
+
+
+def _model_key(settings: Settings) -> Check:
+    if settings.openai_api_key is None:
+        return _ok("model key", "not set: patterns are written by the embedded author, without a model")
+    where = settings.openai_base_url or "the provider's own endpoint"
+    return _ok("model key", f"set (not shown), {settings.model} at {where}, ${settings.budget_usd:.2f} a job")
+
+
+def _learning(settings: Settings) -> Check:
+    if not settings.learning_enabled:
+        return Check("learning", "warn", "off (LEARNING_PIPELINE_ENABLED=0)", "unset LEARNING_PIPELINE_ENABLED")
+    return _ok("learning", f"on, trigger {settings.trigger}")
+
+
+def _approvers(settings: Settings) -> Check:
+    from learnd.identity import approvers
+
+    names = approvers(settings)
+    unknown = sorted(name for name in names if not _is_user(name))
+    if unknown:
+        mend = "correct the setting approvers"
+        return Check("approvers", "warn", f"no such user here: {', '.join(unknown)}", mend)
+    return _ok("approvers", ", ".join(sorted(names)))
+
+
+def _is_user(name: str) -> bool:
+    try:
+        pwd.getpwnam(name)
+    except KeyError:
+        return name.startswith("uid:")
+    return True
+
+
+def _sandbox(settings: Settings) -> Check:
+    from learnd.lab.sandbox import Sandbox  # the lab is heavy
+
+    report = Sandbox.choose(settings).self_test()
+    if not report.ok:
+        return Check("sandbox", "fail", report.reason, report.mend)
+    if report.isolation == "none":
+        return Check("sandbox", "warn", report.reason, report.mend)
+    return _ok("sandbox", "bubblewrap isolates replays (tried just now)")
+
+
+# --- the machine ---
+
+
+def _state_dir(place: Place) -> Iterator[Check]:
+    folder = place.state_dir
+    try:
+        require_local_file_system(place.log)
+    except LogUnusable as error:
+        yield Check("file system", "fail", str(error), "set state_dir to a folder on a local disk")
+    else:
+        yield _ok("file system", f"{folder} is on a local file system")
+    try:
+        found = folder.stat()
+    except OSError as error:
+        mend = "learnd init makes it" if isinstance(error, FileNotFoundError) else f"run as the owner of {folder}"
+        yield Check("state folder", "warn", f"{folder}: {error.strerror}", mend)
+        return
+    if found.st_uid != os.geteuid():
+        owner = _user(found.st_uid)
+        yield Check("state folder", "fail", f"{folder} belongs to {owner}", f"run learnd as {owner}, or use --log")
+    elif found.st_mode & 0o077:
+        mend = f"chmod 700 {folder}"
+        yield Check("state folder", "warn", f"{folder} is open to others (mode {found.st_mode & 0o777:o})", mend)
+    else:
+        yield _ok("state folder", f"{folder} is private to {_user(found.st_uid)}")
+
+
+def _user(uid: int) -> str:
+    from learnd.identity import user_name
+
+    return user_name(uid)
+
+
+def _disk(place: Place) -> Check:
+    folder = next((parent for parent in (place.state_dir, *place.state_dir.parents) if parent.is_dir()), Path("/"))
+    free = shutil.disk_usage(folder).free
+    found = f"{free / (1 << 30):.1f} GiB free at {folder}"
+    mend = "free some space, or lower retention_days"
+    if free < FREE_FAIL:
+        return Check("disk", "fail", found, mend)
+    return Check("disk", "warn", found, mend) if free < FREE_WARN else _ok("disk", found)
+
+
+def _lingering() -> Check:
+    """Whether a user's daemon outlives their session: without lingering, systemd stops it at logout."""
+    unit = Path.home() / ".config/systemd/user/learnd.service"
+    if not unit.exists():
+        return _ok("lingering", "no user service of learnd is installed")
+    if shutil.which("loginctl") is None:
+        return Check(
+            "lingering", "warn", f"{unit} is installed, and there is no loginctl", "run it as a system service"
+        )
+    name = _user(os.geteuid())
+    try:
+        asked = ["loginctl", "show-user", name, "--property=Linger"]
+        said = subprocess.run(asked, capture_output=True, text=True, timeout=10, check=False).stdout.strip()
+    except (OSError, subprocess.SubprocessError) as error:
+        return Check("lingering", "warn", f"loginctl does not answer: {error}", "loginctl enable-linger")
+    if said != "Linger=yes":
+        mend = f"loginctl enable-linger {name}"
+        return Check("lingering", "warn", f"the user service stops when {name} logs out", mend)
+    return _ok("lingering", f"the user service of {name} outlives the session")
+
+
+# --- the log and what hangs on it ---
+
+
+def _log(place: Place) -> Iterator[Check]:
+    if not place.has_log():
+        yield Check("log", "warn", f"no log yet at {place.log}", "learnd init REPO")
+        return
+    try:
+        open_reader(place.log).close()
+        with reading(place.log) as book:
+            yield _ok("log", f"{place.log} at position {book.head()}; learnd verify checks all of it")
+            yield from _writable(place)
+            yield _daemon(book)
+            yield from (_fault(row) for row in book.views.faults())
+            yield _inotify(book)
+            yield from _repositories(book)
+    except (LogUnusable, Stop) as error:
+        found, _, mend = str(error).partition(" Next: ")
+        yield Check("log", "fail", found, mend or "learnd verify")
+
+
+def _writable(place: Place) -> Iterator[Check]:
+    found = place.log.stat()
+    if found.st_uid != os.geteuid() and os.geteuid() != 0:
+        owner = _user(found.st_uid)
+        yield Check("log owner", "warn", f"it belongs to {owner}: only its daemon writes it", f"sudo -u {owner} learnd")
+    if place.log.name != NAME:
+        yield Check("log name", "warn", f"{place.log.name} can only be read", f"a log that is written is called {NAME}")
+
+
+def _daemon(book: Reading) -> Check:
+    daemon = daemon_state(book)
+    if daemon.answers:
+        behind = "" if daemon.position == book.head() else f", at position {daemon.position}"
+        if daemon.troubles:
+            said = "; ".join(f"{path}: {reason}" for path, reason in list(daemon.troubles.items())[:5])
+            return Check(
+                "daemon", "warn", f"pid {daemon.pid} could not write: {said}", "mend what it names; it tries again"
+            )
+        return _ok("daemon", f"answers, pid {daemon.pid}{behind}")
+    return Check("daemon", "warn", "no daemon answers", "learnd daemon, or learnd once from time to time")
+
+
+def _fault(row: FaultRow) -> Check:
+    mend = {
+        "sandbox": "see the check sandbox", "disk": "see the check disk", "model": "the next call finds out by itself",
+        "rate_limit": "it passes by itself",
+    }  # fmt: skip
+    found = f"{row.kind} since {ago(row.since)}: {row.detail}"
+    return Check("fault", "fail" if row.kind in ("sandbox", "disk") else "warn", found, mend.get(row.kind, ""))
+
+
+def _inotify(book: Reading) -> Check:
+    limit = int(Path("/proc/sys/fs/inotify/max_user_watches").read_text())
+    folders = sum(_folders(Path(tree.path) / ".runs") for tree in book.views.work_trees())
+    found = f"{folders} folders under .runs/, {limit} watches allowed"
+    if folders > limit * WATCH_SHARE:
+        mend = f"sysctl -w fs.inotify.max_user_watches={max(524_288, folders * 4)}, and keep it in /etc/sysctl.d/"
+        return Check("inotify", "warn", f"{found}: beyond, runs are found by sweeps only", mend)
+    return _ok("inotify", found)
+
+
+def _folders(root: Path) -> int:
+    return sum(1 for _ in os.walk(root)) if root.is_dir() else 0
+
+
+def _repositories(book: Reading) -> Iterator[Check]:
+    trees = book.views.work_trees()
+    if not trees:
+        yield Check("repositories", "warn", "none is registered", "learnd init REPO")
+    looks: dict[str, Callable[[Path], Check | None]] = {"there": _there, "owner": _owner}
+    for tree in trees:
+        troubles = [found for look in looks.values() if (found := look(Path(tree.path)))]
+        yield troubles[0] if troubles else _ok("repository", tree.path)
+
+
+def _there(tree: Path) -> Check | None:
+    from learnd.harvest.gitfolder import NotARepository, find
+
+    try:
+        found = find(tree).work_tree
+    except NotARepository as error:
+        return Check("repository", "warn", str(error).partition(" Next: ")[0], "learnd init PATH, where it moved to")
+    return None if found == tree else Check("repository", "warn", f"{tree} lies in {found} now", f"learnd init {found}")
+
+
+def _owner(tree: Path) -> Check | None:
+    owner = tree.stat().st_uid
+    if owner == 0 and os.geteuid() == 0:
+        mend = f"chown -R USER {tree}: replays then run as that user"
+        return Check("repository", "warn", f"{tree} belongs to root: its replays run as an unprivileged user", mend)
+    if owner != os.geteuid() and os.geteuid() != 0:
+        mend = f"run learnd as {_user(owner)}, or chown the repository"
+        return Check(
+            "repository", "warn", f"{tree} belongs to {_user(owner)}, learnd runs as {_user(os.geteuid())}", mend
+        )
+    return None

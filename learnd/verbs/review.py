@@ -1,0 +1,152 @@
+"""`review`: patterns that wait for a person, and one of them in full with what speaks for it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from learnd.ids import short
+from learnd.verbs.reading import Reading, reading
+from learnd.verbs.terminal import Column, ago, heading, markdown, note, print_facts, print_json, say, table
+from learnd.views.queries import PatternRow
+
+if TYPE_CHECKING:
+    from events.values import Evidence
+
+WAITING = ("candidate", "edited", "quarantined")
+
+
+def review(log: Path | None, prefix: str | None, *, everything: bool, as_json: bool) -> int:
+    """List the patterns that wait for a person, or show one.
+
+    JSON: an array of `{id, title, slug, status, verdict, repo, job_id, manifest_path, file, gate, detail, approver,
+    reason, evidence, evidence_count, staged_at, updated_at}`, `evidence` being one line; with a pattern's id an
+    array of one, which also has its `text`.
+    """
+    with reading(log) as book:
+        rows = [book.views.pattern(prefix)] if prefix else book.views.patterns(statuses=() if everything else WAITING)
+        if as_json:
+            print_json([_as_json(book, row, whole=prefix is not None) for row in rows])
+        elif prefix:
+            _print_one(book, rows[0])
+        else:
+            _print_all(book, rows, everything=everything)
+    return 0
+
+
+def file_of(book: Reading, row: PatternRow) -> Path | None:
+    """Where the pattern's file stands by its status, None for one that has no file in the repository."""
+    from learnd.library.files import FOLDER_OF  # brings pydantic
+    from learnd.library.wanted import wanted
+    from state.pattern import PatternStatus
+
+    folder = FOLDER_OF.get(PatternStatus(row.status))
+    known = wanted(book.log, book.views, row.id) if folder else None
+    return Path(row.repo_path) / ".agent/patterns" / str(folder) / known.file_name if known else None
+
+
+def _evidence(book: Reading, row: PatternRow) -> Evidence | None:
+    found = None
+    for record in book.log.read(f"job-{row.job_id}"):
+        found = getattr(record.data, "evidence", None) or found
+    return found
+
+
+def evidence_line(evidence: Evidence | None) -> str:
+    """What speaks for a pattern, in a line: `proven: base fails 3/3, fix passes 3/3, 2 of 2 hunks, bubblewrap`."""
+    if evidence is None:
+        return "no evidence"
+    base = sum(not outcome.ok for outcome in evidence.base)
+    snapshot = sum(outcome.ok for outcome in evidence.snapshot)
+    hunks = sum(hunk.verdict == "exercised" for hunk in evidence.hunks)
+    parts = [f"base fails {base}/{len(evidence.base)}", f"fix passes {snapshot}/{len(evidence.snapshot)}"]
+    if evidence.hunks:
+        parts.append(f"{hunks} of {len(evidence.hunks)} hunks exercised")
+    parts.append("bubblewrap" if evidence.isolation == "bubblewrap" else "NOT ISOLATED")
+    return f"{evidence.verdict}: {', '.join(parts)}"
+
+
+def _as_json(book: Reading, row: PatternRow, *, whole: bool) -> dict[str, object]:
+    told = asdict(row)
+    told["repo"] = told.pop("repo_path")
+    del told["version"], told["repo_id"]
+    file = file_of(book, row)
+    told |= {"file": str(file) if file else None, "evidence": evidence_line(_evidence(book, row))}
+    if whole:
+        told["text"] = _text(book, row)
+    return told
+
+
+def _text(book: Reading, row: PatternRow) -> str:
+    """The text as the log has it: what the gates judged, or what a person promoted as their own."""
+    from state import pattern as patterns  # brings pydantic
+
+    return patterns.fold(row.id, (record.data for record in book.log.read(f"pattern-{row.id}"))).text
+
+
+def _print_all(book: Reading, rows: list[PatternRow], *, everything: bool) -> None:
+    if not rows:
+        note("no patterns" if everything else "nothing to review. All patterns: learnd review --all")
+        return
+    table(
+        [
+            Column("PATTERN"), Column("STATUS"), Column("TITLE", shrink=True), Column("EVIDENCE", shrink=True),
+            Column("JOB"), Column("SINCE"),
+        ],
+        [
+            (
+                short(row.id), row.status, row.title, evidence_line(_evidence(book, row)), short(row.job_id),
+                ago(row.updated_at),
+            )
+            for row in rows
+        ],
+    )  # fmt: skip
+    if not everything:
+        note(f"Next: learnd review {short(rows[0].id)}")
+
+
+def _print_one(book: Reading, row: PatternRow) -> None:
+    say(f"pattern {short(row.id)}  {row.status}", "bold")
+    file = file_of(book, row)
+    facts = [
+        ("id", row.id),
+        ("evidence", evidence_line(_evidence(book, row))),
+        ("job", f"{short(row.job_id)} (learnd show {short(row.job_id)})"),
+        ("run", row.manifest_path),
+        ("repository", row.repo_path),
+    ]
+    if file is not None:
+        facts.append(("file", str(file)))
+    if row.gate:
+        facts.append(("stopped by", f"gate {row.gate}: {row.detail}"))
+    if row.approver:
+        facts.append(("decided by", f"{row.approver}{f': {row.reason}' if row.reason else ''}"))
+    facts.append(("next", _next(row)))
+    print_facts(facts)
+    heading("Text")
+    say()
+    markdown(_without_front_matter(_text(book, row)))
+
+
+def _next(row: PatternRow) -> str:
+    name = short(row.id)
+    match row.status:
+        case "candidate":
+            return f"learnd promote {name}   or   learnd reject {name} --reason TEXT"
+        case "edited":
+            return f"learnd promote {name} --as-edited   or   learnd deprecate {name} --reason TEXT"
+        case "quarantined":
+            return f"learnd reject {name} --reason TEXT"
+        case "active" | "stale":
+            return f"learnd deprecate {name} --reason TEXT"
+        case "deprecated" | "rejected" | "expired":
+            return f"learnd restore {name}"
+    return f"learnd show {short(row.job_id)}"
+
+
+def _without_front_matter(text: str) -> str:
+    if not text.startswith("---\n"):
+        return text
+    _, _, rest = text.removeprefix("---\n").partition("\n---\n")
+    return rest.lstrip("\n") or text
