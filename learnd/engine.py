@@ -21,7 +21,7 @@ import structlog
 from events.catalog import FaultKind
 from events.log import AppendFailed, AppendOutcomeUnknown, EventLog, LogLock
 from events.recorded import Recorded
-from learnd.clock import iso, now, parse
+from learnd.clock import iso, now, parse, seconds_between
 from learnd.desk import Desk
 from learnd.door import Door
 from learnd.harvest.faults import DiskFull, SnapshotError
@@ -35,12 +35,14 @@ from learnd.views.queries import Views, WorkTreeRow
 from learnd.views.store import open_for_writing
 from learnd.workplace import Workplace
 from state import commands as c
-from state.effects import Effect, Rest, WaitUntil, next_effect
+from state.effects import Rest, WaitUntil, next_effect
 from state.job import OPEN, JobStatus
 
 ACTOR = "learnd:engine"
 APPEND_PAUSE_S = 30.0
 """How long a job waits after the machine refused an append (a full disk, mostly)."""
+MODEL_PAUSE_S = 30.0
+LONGEST_MODEL_PAUSE_S = 3600.0
 FREE_BYTES = 256 << 20
 """Less room than this where the log lies is a fault of the machine."""
 
@@ -62,6 +64,7 @@ class Engine:
         self.intake = Intake(self.door, self.place.views, settings, self._take_base)
         self.runner = Runner(self.place, self._published)
         self.draining = threading.Event()
+        self._model_pauses = 0
         self.desk = Desk(self.place, self.intake, self.publisher, self.runner.cancel)
 
     @classmethod
@@ -87,6 +90,8 @@ class Engine:
     def _heard(self, recorded: Sequence[Recorded]) -> None:
         """Wake every job that something happened to."""
         for record in recorded:
+            if record.type == "PatternDrafted":
+                self._model_pauses = 0
             if record.stream.startswith("job-"):
                 job_id = record.stream.removeprefix("job-")
                 self.scheduler.wake(job_id, self.views().job(job_id).repo_id)
@@ -209,9 +214,25 @@ class Engine:
                 return free >= FREE_BYTES
             case "sandbox":
                 return self.place.sandbox().self_test().ok
-            case "model" | "rate_limit":
-                # Nobody but the provider knows: the next call finds out, after the pause that its job keeps.
-                return True
+            case "rate_limit":
+                return self._paused_enough(kind)
+            case "model":
+                # Asking is free, calling is not: a job's budget is not spent on finding out.
+                return self._paused_enough(kind) and self._model_answers()
 
-    def has_work(self, job_id: str) -> bool:
-        return isinstance(next_effect(self.door.job(job_id), now(), frozenset(self.door.host().faults)), Effect)
+    def _paused_enough(self, kind: FaultKind) -> bool:
+        """Whether the pause after this fault is over; it doubles while no call succeeds in between."""
+        since = next((fault.since for fault in self.views().faults() if fault.kind == kind), now())
+        pause = min(LONGEST_MODEL_PAUSE_S, MODEL_PAUSE_S * 2**self._model_pauses)
+        if seconds_between(since, now()) < pause:
+            return False
+        self._model_pauses += 1
+        return True
+
+    def _model_answers(self) -> bool:
+        from learnd.crystalizer.openai_author import reachable  # noqa: PLC0415 - the SDK is slow to import
+
+        reason = reachable(self.settings)
+        if reason is not None:
+            log.info("model not reachable yet", reason=reason)
+        return reason is None

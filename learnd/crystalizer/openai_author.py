@@ -50,6 +50,7 @@ OUTPUT_MAX: Final = 3_000
 REPLY_BYTES_MAX: Final = 4 * 1024 * 1024
 
 _CONNECT_SECONDS: Final = 15.0
+_PROBE_SECONDS: Final = 10.0
 _HOME: Final = "https://api.openai.com/v1"
 _NO_MAX_TOKENS = re.compile(r"(?:.*/)?(?:o\d|gpt-5)")
 
@@ -115,16 +116,8 @@ def _send(reservation: Reservation, settings: Settings) -> bytes:
     """The raw body of a 2xx answer. Raises a CallFailed."""
     import openai  # noqa: PLC0415 - 0.6 s that only a call should cost
 
-    key = settings.openai_api_key
-    if key is None:
-        raise KeyRejected("no key is set, so no call is made. Next: set OPENAI_API_KEY", cost_usd=0.0)
     seconds = settings.model_timeout_seconds
-    client = openai.OpenAI(
-        api_key=key.get_secret_value(),
-        base_url=settings.openai_base_url or _HOME,
-        timeout=openai.Timeout(seconds, connect=min(_CONNECT_SECONDS, seconds / 2)),
-        max_retries=0,
-    )
+    client = _client(settings, seconds)
     try:
         return _within(seconds, client, reservation.body)
     except openai.APIStatusError as error:
@@ -135,6 +128,43 @@ def _send(reservation: Reservation, settings: Settings) -> bytes:
         raise ModelUnavailable(_said(f"the SDK gave up: {error}"), cost_usd=None) from error
     finally:
         client.close()
+
+
+def _client(settings: Settings, seconds: float) -> openai.OpenAI:
+    import openai  # noqa: PLC0415 - as above
+
+    key = settings.openai_api_key
+    if key is None:
+        raise KeyRejected("no key is set, so no call is made. Next: set OPENAI_API_KEY", cost_usd=0.0)
+    return openai.OpenAI(
+        api_key=key.get_secret_value(),
+        base_url=settings.openai_base_url or _HOME,
+        timeout=openai.Timeout(seconds, connect=min(_CONNECT_SECONDS, seconds / 2)),
+        max_retries=0,
+    )
+
+
+def reachable(settings: Settings) -> str | None:
+    """Why the endpoint cannot be called now, None when it can: one free request, the list of models.
+
+    An endpoint that has no such list (404) answers, and that is all that is asked.
+    """
+    import openai  # noqa: PLC0415 - as above
+
+    try:
+        client = _client(settings, min(_PROBE_SECONDS, settings.model_timeout_seconds))
+    except KeyRejected as error:
+        return str(error)
+    try:
+        client.models.list()
+    except openai.APIStatusError as error:
+        failure = _status_failure(error)
+        return str(failure) if isinstance(failure, ModelUnavailable | KeyRejected | RateLimited) else None
+    except openai.APIError as error:
+        return _said(str(error))
+    finally:
+        client.close()
+    return None
 
 
 def _within(seconds: float, client: openai.OpenAI, body: dict[str, Any]) -> bytes:

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 ACTOR = "learnd:crystalizer"
 PAUSE_S = 5.0
-EMBEDDED = "extractive"
 
 
 class NothingProven(Exception):
@@ -63,7 +62,14 @@ def draft_request(job: Job) -> DraftRequest:
 def _embedded(job: Job, place: Workplace, request: DraftRequest) -> Sequence[Command]:
     settings = place.settings
     start = StartCrystalization(
-        job.id, place.boot_id, "extractive", None, 0.0, settings.crystalize_attempts, EMBEDDED, extractive.stamp()
+        job.id,
+        place.boot_id,
+        "extractive",
+        None,
+        0.0,
+        settings.crystalize_attempts,
+        extractive.NAME,
+        extractive.stamp(),
     )
     if not _started(place, start):
         return []
@@ -90,7 +96,7 @@ def _model(job: Job, place: Workplace, request: DraftRequest) -> Sequence[Comman
     except (NothingToBrief, DiffUnreadable) as error:
         start = StartCrystalization(
             job.id, place.boot_id, "openai", settings.model, 0.0, settings.crystalize_attempts,
-            settings.prompt_pack, extractive.stamp(),
+            pack.name, pack.stamp,
         )  # fmt: skip
         return [_failed(job, place, "nothing_to_write", str(error), final=True)] if _started(place, start) else []
     start = StartCrystalization(
