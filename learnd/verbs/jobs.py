@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -272,36 +272,44 @@ def _print_evidence(evidence: Evidence) -> None:
         say(f"  {evidence.detail}")
     if evidence.flake_upper_bound is not None:
         say(f"  flake rate below {evidence.flake_upper_bound:.0%} with 95 % confidence")
-    sides = [("base", outcome) for outcome in evidence.base] + [("snapshot", outcome) for outcome in evidence.snapshot]
-    if sides:
+    replays = [*_side("base", evidence.base), *_side("snapshot", evidence.snapshot)]
+    if replays:
         columns = [
             Column("SIDE"),
+            Column("REPLAYS", right=True),
             Column("RESULT"),
             Column("TESTS"),
-            Column("TIME", right=True),
-            Column("SEED", right=True),
+            Column("TIME EACH"),
         ]
-        columns += [Column("SAID BY"), Column("WHY", shrink=True)]
-        table(columns, [_replay(side, outcome) for side, outcome in sides], indent=2)
+        table([*columns, Column("SAID BY"), Column("WHY", shrink=True)], replays, indent=2)
     if evidence.hunks:
         say()
-        rows = [
-            (hunk.verdict, f"{hunk.file}:{hunk.lines[0]}-{hunk.lines[1]}", _turned(hunk.turned))
-            for hunk in evidence.hunks
-        ]
-        table([Column("HUNK ALONE"), Column("WHERE"), Column("TURNED", shrink=True)], rows, indent=2)
+        hunks = sorted(evidence.hunks, key=lambda hunk: hunk.verdict != "exercised")
+        rows = [(hunk.verdict, f"{hunk.file}:{hunk.lines[0]}-{hunk.lines[1]}", _turned(hunk.turned)) for hunk in hunks]
+        table([Column("HUNK ALONE"), Column("WHERE", shrink=True), Column("TURNED", shrink=True)], rows, indent=2)
 
 
-def _replay(side: str, outcome: ReplayOutcome) -> tuple[str, ...]:
-    counts = outcome.counts
-    tests = f"{counts.passed} passed, {counts.failed + counts.errors} failed" if counts else f"exit {outcome.exit_code}"
-    why = outcome.cause or ""
-    if outcome.failing:
-        why = f"{why}: {', '.join(outcome.failing)}" if why else ", ".join(outcome.failing)
-    return (
-        side, "passes" if outcome.ok else "fails", tests, duration(outcome.seconds), str(outcome.hash_seed),
-        outcome.source, why,
-    )  # fmt: skip
+def _side(side: str, outcomes: Sequence[ReplayOutcome]) -> list[tuple[str, ...]]:
+    """The replays of one side, those that came out alike in one row."""
+    alike: dict[tuple[str, ...], list[float]] = {}
+    for outcome in outcomes:
+        counts = outcome.counts
+        if counts:
+            tests = f"{counts.passed} passed, {counts.failed + counts.errors} failed"
+        else:
+            tests = f"exit {outcome.exit_code}" if outcome.signal is None else f"signal {outcome.signal}"
+        why = ": ".join(part for part in (outcome.cause or "", ", ".join(outcome.failing)) if part)
+        key = ("passes" if outcome.ok else "fails", tests, outcome.source, why)
+        alike.setdefault(key, []).append(outcome.seconds)
+    return [
+        (side, str(len(times)), result, tests, _span_of(times), source, why)
+        for (result, tests, source, why), times in alike.items()
+    ]
+
+
+def _span_of(seconds: list[float]) -> str:
+    low, high = duration(min(seconds)), duration(max(seconds))
+    return low if low == high else f"{low} to {high}"
 
 
 def _turned(tests: tuple[str, ...]) -> str:

@@ -62,7 +62,7 @@ def evidence_line(evidence: Evidence | None) -> str:
     hunks = sum(hunk.verdict == "exercised" for hunk in evidence.hunks)
     parts = [f"base fails {base}/{len(evidence.base)}", f"fix passes {snapshot}/{len(evidence.snapshot)}"]
     if evidence.hunks:
-        parts.append(f"{hunks} of {len(evidence.hunks)} hunks exercised")
+        parts.append(f"{hunks} of {len(evidence.hunks)} hunks")
     parts.append("bubblewrap" if evidence.isolation == "bubblewrap" else "NOT ISOLATED")
     return f"{evidence.verdict}: {', '.join(parts)}"
 

@@ -107,12 +107,12 @@ def daemon_state(book: Reading) -> DaemonState:
 
 def _daemon_line(daemon: DaemonState) -> str:
     if daemon.answers:
-        return f"up, pid {daemon.pid}, since {ago(daemon.since)}"
+        return f"up, pid {daemon.pid}, started {ago(daemon.since)}"
     if daemon.since is None:
         return "never ran. Next: learnd daemon, or learnd once"
     if daemon.pid is not None:
         return f"down, or busy starting or with learnd once (pid {daemon.pid}, {ago(daemon.since)})"
-    return f"down since {ago(daemon.since)}. Next: learnd daemon, or learnd once"
+    return f"down (last seen {ago(daemon.since)}). Next: learnd daemon, or learnd once"
 
 
 def _learning_line(daemon: DaemonState) -> str:

@@ -75,7 +75,7 @@ def _json_line(record: Recorded) -> None:
 def _line(record: Recorded) -> None:
     from learnd.views.timeline import facts, subject  # brings pydantic
 
-    text = f"{stamp(record.at)}  {subject(record):<16}  {record.type:<24}  {facts(record.data)}".rstrip()
+    text = f"{stamp(record.at)}  {subject(record):<19}  {record.type:<21}  {facts(record.data)}".rstrip()
     say(text)
     _flush()
 

@@ -171,7 +171,7 @@ def confirm(question: str, *, yes: bool, instead: str | None = None) -> bool:
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         if instead is None:
             return True
-        raise Stop(f"{question} Nobody is at a terminal to say so. Next: {instead}", USAGE)
+        raise Stop(f"nobody is at a terminal to be asked: {question} Next: {instead}", USAGE)
     print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
     return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
@@ -199,7 +199,8 @@ def ago(at: str | None) -> str:
     """`3 min ago`."""
     if at is None:
         return "-"
-    return f"{duration((datetime.now(UTC) - local(at)).total_seconds())} ago"
+    seconds = (datetime.now(UTC) - local(at)).total_seconds()
+    return "just now" if seconds < 1 else f"{duration(seconds)} ago"
 
 
 def duration(seconds: float | None) -> str:
