@@ -1,0 +1,79 @@
+# All targets work in .venv of this checkout, and set it up where it is not. The command is then .venv/bin/learnd.
+#
+#   make demo      a completed run becomes a reviewed pattern, before your eyes
+#   make test      every check: lint, types, imports, tests
+#   make lint      the checks that run nothing
+#   make interop   the real producer, a real package, a real daemon (needs node)
+#   make bench     measured ratios
+#
+# A stamp in .venv says which lock file was installed last, so that a second run installs nothing.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := demo
+.PHONY: demo test lint interop bench setup sandbox producer clean
+
+NEWEST = import sys; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(shell for python in python3.11 python3 python3.12 python3.13; do \
+	"$$python" -c '$(NEWEST)' 2>/dev/null && { echo "$$python"; break; }; done)
+
+BIN := .venv/bin
+READY := .venv/.ready
+PRODUCER := .interop/node_modules/@kbediako/codex-orchestrator
+
+# Root installs with apt, so does whoever needs no password for sudo; everybody else is told what to type.
+AS_ROOT = as_root() { if [ "$$(id -u)" = 0 ]; then "$$@"; else sudo -n "$$@"; fi; }; \
+	apt() { command -v apt-get >/dev/null && { [ "$$(id -u)" = 0 ] || sudo -n true 2>/dev/null; } \
+	&& { as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$$@" </dev/null >&2 \
+	|| { as_root apt-get update -qq </dev/null >&2 \
+	&& as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$$@" </dev/null >&2; }; }; }
+
+demo: setup sandbox
+	@$(BIN)/learnd demo
+
+test: lint sandbox
+	LEARND_TEST_PRODUCER="$(abspath $(wildcard $(PRODUCER)))" $(BIN)/python -m pytest -n auto
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+interop: setup sandbox producer
+	@$(BIN)/python tests/interop/run.py
+
+bench: setup
+	@for script in bench/*.py; do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
+
+setup: $(READY)
+
+$(BIN)/python:
+	@if [ -z "$(PYTHON)" ]; then \
+		echo "learnd needs Python 3.11 or newer, and none is on PATH. Next: install it, or make PYTHON=/path/to/python3.11" >&2; exit 1; fi
+	@"$(PYTHON)" -c '$(NEWEST)' || { echo "$(PYTHON) is older than 3.11. Next: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { $(AS_ROOT); \
+		package=$$("$(PYTHON)" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])'); apt "$$package" \
+		|| { echo "$(PYTHON) cannot make environments. Next: install $$package" >&2; exit 1; }; }
+	"$(PYTHON)" -m venv .venv
+
+$(READY): requirements-dev.lock pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+# Not having it is no error here: learnd says so itself, and in CI the tests that need it fail.
+sandbox:
+	@command -v bwrap >/dev/null || { $(AS_ROOT); apt bubblewrap; } \
+		|| echo "Replays are not isolated without bubblewrap. Next: install the package bubblewrap" >&2
+
+producer: $(PRODUCER)/package.json
+
+$(PRODUCER)/package.json: tests/interop/package-lock.json
+	@command -v npm >/dev/null || { $(AS_ROOT); apt nodejs npm; } \
+		|| { echo "The producer of run manifests needs node 20 and npm. Next: install nodejs and npm" >&2; exit 1; }
+	@mkdir -p .interop && cp tests/interop/package.json tests/interop/package-lock.json .interop/
+	cd .interop && npm ci --silent --no-audit --no-fund --ignore-scripts </dev/null
+	@touch $@
+
+clean:
+	rm -rf .venv .interop build
