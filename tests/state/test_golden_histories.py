@@ -1,0 +1,45 @@
+"""Histories that were once written fold for ever. A file here is never changed; new shapes get new files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from events.catalog import CATALOG, EVENT, Event
+from events.upcasts import UPCASTS, upcast
+from state import job as jobs
+from state import pattern as patterns
+
+FOLDER = Path(__file__).resolve().parents[1] / "history"
+FILES = sorted(FOLDER.glob("*.jsonl"))
+
+
+def events_of(file: Path) -> list[Event]:
+    events: list[Event] = []
+    for line in file.read_text().splitlines():
+        stored = json.loads(line)
+        current = CATALOG[stored["type"]].SCHEMA
+        data = upcast(stored["type"], stored["schema"], current, stored["data"], UPCASTS)
+        events.append(EVENT.validate_python(data))
+    return events
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_a_golden_history_folds_to_the_status_it_is_named_after(file: Path) -> None:
+    kind, _, status = file.stem.partition("-")
+    if kind == "job":
+        assert jobs.fold("a" * 64, events_of(file)).status == status.split("-", maxsplit=1)[0]
+    else:
+        assert patterns.fold("b" * 64, events_of(file)).status == status
+
+
+def test_the_golden_histories_hold_every_event_of_a_job() -> None:
+    told = {json.loads(line)["type"] for file in FILES for line in file.read_text().splitlines()}
+    assert {event.__name__ for event in jobs.e.JOB_EVENTS} <= told
+
+
+@pytest.mark.parametrize("status", [s.value for s in jobs.JobStatus if s is not jobs.JobStatus.NEW])
+def test_there_is_a_golden_history_of_every_job_status(status: str) -> None:
+    assert (FOLDER / f"job-{status}.jsonl").is_file()
