@@ -50,7 +50,9 @@ def draft_request(job: Job) -> DraftRequest:
     """What an author may know. Raises NothingProven, OSError."""
     if job.evidence is None or job.scenario is None or job.queued is None:
         raise NothingProven(f"job {job.id[:8]} is {job.status} without evidence")
-    prompt = Path(job.queued.prompt.path).read_text(errors="replace") if job.queued.prompt else None
+    # A recorder's own titles ("CLI Exec Command") name no problem: an author does better without them.
+    told = job.queued.prompt if job.queued.prompt_source != "titles" else None
+    prompt = Path(told.path).read_text(errors="replace") if told else None
     return DraftRequest(
         prompt=prompt,
         diff=Path(recorded_snapshot(job).diff.path).read_bytes(),
