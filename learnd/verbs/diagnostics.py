@@ -17,9 +17,14 @@ def configure(*, quiet: bool) -> None:
         structlog.processors.TimeStamper(fmt="%H:%M:%S" if terminal else "iso", utc=not terminal),
     ]
     if terminal:
-        processors.append(structlog.dev.ConsoleRenderer(colors=not _no_color(), pad_event_to=0))
+        processors.append(
+            structlog.dev.ConsoleRenderer(
+                colors=not _no_color(), pad_event_to=0, exception_formatter=structlog.dev.plain_traceback
+            )
+        )
     else:
-        processors += [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+        # Plain tracebacks: structlog's own show every local variable, settings with their key among them.
+        processors += [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     structlog.configure(
         processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING if quiet else logging.INFO),
