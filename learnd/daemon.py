@@ -1,11 +1,11 @@
 """The daemon: one process, one log, a few threads, and signals.
 
 - The main thread waits, watches the others, pings systemd and answers signals. When it stops, pings stop.
-- The intake thread alone looks at manifests, from the watcher's queue and from sweeps.
+- The intake thread alone looks at manifests, from the watcher's queue and from sweeps, and says what is watched.
 - Workers advance jobs; the control thread answers people.
 
 SIGTERM and SIGINT drain: no new effect starts, running replays are interrupted and resume next time.
-SIGHUP reads the settings again: it drains and starts anew inside the same process.
+SIGHUP reads the settings again: it drains and starts anew inside the same process, which keeps the log's lock.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pathlib import Path
 
 import structlog
 
-from events.log import AppendFailed, AppendOutcomeUnknown
+from events.log import AppendFailed, AppendOutcomeUnknown, LogLock
 from learnd.clock import now
 from learnd.control import Control
 from learnd.engine import Engine
@@ -33,8 +33,12 @@ from learnd.watcher import Watcher, watch_limits, watches_in_use
 
 PROBE_SECONDS = 30.0
 LATE_SECONDS = 5.0
+PRUNE_SECONDS = 3600.0
+PING_SECONDS = 0.5
 STUCK_SECONDS = 120.0
 """An intake that has not looked at one manifest for so long is stuck: systemd may restart us."""
+SETTLE_SECONDS = 10.0
+"""After events were lost, what appears while the watches are put up again is lost too: a second sweep follows."""
 
 log = structlog.get_logger("learnd.daemon")
 
@@ -45,26 +49,26 @@ class Daemon:
     def __init__(self, settings: Settings, repos: Sequence[Path]) -> None:
         self._settings = settings
         self._repos = repos
-        self._stop = threading.Event()
-        self._reload = threading.Event()
+        # A signal may interrupt the very wait for it: putting into this queue is safe then, setting an Event is not.
+        self._signals: queue.SimpleQueue[int] = queue.SimpleQueue()
+        self._stopping = False
+        self._failed = False
         self._news: queue.SimpleQueue[tuple[str, str] | None] = queue.SimpleQueue()
         self._sweep = threading.Event()
+        self._sweep_at = 0.0
         self._beat = time.monotonic()
-        self._failed = threading.Event()
 
     def run(self) -> None:
-        """Serve until SIGTERM or SIGINT. Raises LogLocked, LogUnusable, NotARepository."""
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: self._stop.set())
-        signal.signal(signal.SIGHUP, lambda *_: self._reload.set())
-        while not self._stop.is_set():
-            self._reload.clear()
-            with Engine.opened(self._settings) as engine:
-                self._serve(engine)
-            if not self._stop.is_set():
-                notify("RELOADING")
-                self._settings = _reread(self._settings)
-        if self._failed.is_set():
+        """Serve until SIGTERM or SIGINT. Raises LogLocked, LogUnusable, NotARepository; exits 1 when a thread died."""
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, lambda number, _frame: self._signals.put(number))
+        with LogLock(self._settings.log_path):
+            while not self._stopping:
+                with Engine.under_lock(self._settings) as engine:
+                    self._serve(engine)
+                if not self._stopping:
+                    self._settings = _reread(self._settings)
+        if self._failed:
             raise SystemExit(1)
 
     def _serve(self, engine: Engine) -> None:
@@ -72,26 +76,24 @@ class Daemon:
             register(engine.door, engine.views(), repo, user_name(os.geteuid()))
         engine.start()
         watcher = Watcher(lambda tree, path: self._news.put((tree, path)), self._lost)
-        engine.desk.watched = watcher.watch
+        engine.desk.watched = lambda tree: self._lost(f"{tree} was registered")
         control = Control(self._settings.state_dir, engine.desk.answer, lambda: self._health(engine))
         threads = [
             threading.Thread(target=self._work, args=(engine,), name=f"worker-{n}") for n in range(self._workers)
         ]
+        self._beat = time.monotonic()
         if self._settings.learning_enabled:
             watcher.start()
-            for tree in engine.views().work_trees():
-                watcher.watch(tree.path)
             threads.append(threading.Thread(target=self._take_in, args=(engine, watcher), name="intake"))
         else:
             log.warning("learning is off", setting="LEARNING_PIPELINE_ENABLED=0")
         for thread in threads:
             thread.start()
-        notify("READY", "learning is off" if not self._settings.learning_enabled else "watching")
+        notify("READY", "watching" if self._settings.learning_enabled else "learning is off")
         log.info("ready", pid=os.getpid(), boot=engine.boot_id[:8], repositories=len(engine.views().work_trees()))
         try:
-            self._loop(engine, threads)
+            self._loop(engine, [*threads, *([watcher] if self._settings.learning_enabled else [])])
         finally:
-            notify("STOPPING")
             self._end(engine, watcher, control, threads)
 
     @property
@@ -102,35 +104,55 @@ class Daemon:
         log.info("draining")
         engine.drain()
         self._news.put(None)
-        self._sweep.set()
         if self._settings.learning_enabled:
             watcher.stop()
-        for thread in threads:
-            thread.join()
+        self._join(threads)
         control.close()
-        engine.publisher.late()
-        engine.stop(drained=True)
+        with _patient():
+            engine.publisher.late()
+            engine.stop(drained=True)
         log.info("stopped")
+
+    def _join(self, threads: list[threading.Thread]) -> None:
+        """Wait for what cannot be interrupted; systemd hears of us while that takes no longer than a model call may."""
+        patience = time.monotonic() + self._settings.model_timeout_seconds + PROBE_SECONDS
+        for thread in threads:
+            while thread.is_alive():
+                if time.monotonic() < patience:
+                    notify("WATCHDOG")
+                thread.join(PING_SECONDS)
 
     # --- the main thread ---
 
-    def _loop(self, engine: Engine, threads: list[threading.Thread]) -> None:
+    def _loop(self, engine: Engine, threads: Sequence[threading.Thread | Watcher]) -> None:
+        """Until a signal says to stop or to reload."""
         probe_at = late_at = 0.0
-        while not self._stop.wait(0.5) and not self._reload.is_set():
+        while not self._told_to_end():
             moment = time.monotonic()
-            if any(not thread.is_alive() for thread in threads):
-                log.error("a thread died", threads=[t.name for t in threads if not t.is_alive()])
-                self._failed.set()
-                self._stop.set()
-            elif moment - self._beat < STUCK_SECONDS or not self._settings.learning_enabled:
+            if not all(thread.is_alive() for thread in threads):
+                log.error("a thread died", alive=[t.name for t in threading.enumerate()])
+                self._failed = self._stopping = True
+                notify("STOPPING")
+                return
+            if moment - self._beat < STUCK_SECONDS or not self._settings.learning_enabled:
                 notify("WATCHDOG")
-            if moment >= late_at:
-                late_at = moment + LATE_SECONDS
-                engine.publisher.late()
-            if moment >= probe_at:
-                probe_at = moment + PROBE_SECONDS
-                with _patient():
+            with _patient():
+                if moment >= late_at:
+                    late_at = moment + LATE_SECONDS
+                    engine.publisher.late()
+                if moment >= probe_at:
+                    probe_at = moment + PROBE_SECONDS
                     engine.probe_faults()
+
+    def _told_to_end(self) -> bool:
+        """Wait a moment for a signal, and tell systemd what it means."""
+        try:
+            number = self._signals.get(timeout=PING_SECONDS)
+        except queue.Empty:
+            return False
+        self._stopping = number != signal.SIGHUP
+        notify("STOPPING" if self._stopping else "RELOADING")
+        return True
 
     def _health(self, engine: Engine) -> dict[str, object]:
         position, head = engine.log.head()
@@ -154,52 +176,61 @@ class Daemon:
         self._news.put(None)
 
     def _take_in(self, engine: Engine, watcher: Watcher) -> None:
-        next_sweep = 0.0
-        self._sweep.set()
+        self._sweep_at = 0.0
         while not engine.draining.is_set():
             self._beat = time.monotonic()
-            if self._sweep.is_set() or time.monotonic() >= next_sweep:
+            lost = self._sweep.is_set()
+            if lost or time.monotonic() >= self._sweep_at:
                 self._sweep.clear()
+                self._sweep_at = time.monotonic() + self._settings.sweep_seconds
+                if lost:
+                    self._sweep_soon()
                 with _patient():
                     self._sweep_all(engine, watcher)
-                next_sweep = time.monotonic() + self._settings.sweep_seconds
             try:
-                news = self._news.get(timeout=min(1.0, self._settings.sweep_seconds))
+                news = self._news.get(timeout=min(1.0, max(0.0, self._sweep_at - time.monotonic())))
             except queue.Empty:
                 continue
             if news is not None:
                 with _patient():
                     self._hear(engine, *news)
 
+    def _sweep_soon(self) -> None:
+        self._sweep_at = min(self._sweep_at, time.monotonic() + SETTLE_SECONDS)
+
     def _hear(self, engine: Engine, tree: str, path: str) -> None:
         row = next((row for row in engine.views().work_trees() if row.path == tree), None)
         if row is None:
             return
         seen = engine.look(Path(path), row)
-        if seen is None:
-            self._sweep.set()
+        if seen is None or seen.what == "unreadable":
+            self._sweep_soon()  # it may be written in place: only its creation is heard, not its end
         elif seen.what not in ("known", "waiting"):
             log.info("manifest", path=path, what=seen.what, reason=seen.reason)
 
     def _sweep_all(self, engine: Engine, watcher: Watcher) -> None:
-        for tree in engine.views().work_trees():
-            if not (Path(tree.path) / ".runs").is_dir():
-                watcher.forget(tree.path)
+        trees = engine.views().work_trees()
+        for tree in trees:
+            watcher.watch(tree.path)
             for seen in engine.sweep(tree):
                 self._beat = time.monotonic()
                 if engine.draining.is_set():
                     return
                 if seen.done:
                     log.info("found by sweep", path=str(seen.path), what=seen.reason)
-        self._check_watches(engine.views().work_trees())
+        self._check_watches(engine, trees)
 
-    def _check_watches(self, trees: Sequence[WorkTreeRow]) -> None:
+    def _check_watches(self, engine: Engine, trees: Sequence[WorkTreeRow]) -> None:
         """The kernel refuses watches silently: what is not watched is found by sweeps only, and said so."""
         limit, _ = watch_limits()
-        if watches_in_use() >= limit:
+        watches = watches_in_use()
+        # Each manifest lies in a folder of its own; other processes of this user count against the limit too.
+        if watches >= limit or watches < engine.intake.known:
             log.warning(
                 "inotify watch limit reached: some runs are found by sweeps only",
                 limit=limit,
+                watches=watches,
+                manifests=engine.intake.known,
                 trees=len(trees),
                 mend="raise fs.inotify.max_user_watches",
             )

@@ -1,0 +1,67 @@
+"""What retention may delete: snapshots of jobs that nothing is owed to and no pattern leans on.
+
+First the files go, then the event says so. A crash in between is harmless: pruning what is gone already
+frees nothing and is recorded the next time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import structlog
+
+from learnd.clock import iso, now, parse
+from learnd.harvest.faults import SnapshotError
+from learnd.harvest.gitfolder import NotARepository
+from learnd.harvest.retention import prune
+from learnd.views.queries import JobRow
+from learnd.workplace import Workplace
+from state.commands import RecordSnapshotPruned
+from state.job import AT_REST, Job
+from state.pattern import PatternStatus
+from state.refusal import Refused
+
+ACTOR = "learnd:retention"
+
+LEANING = frozenset(PatternStatus) - {PatternStatus.REJECTED, PatternStatus.EXPIRED, PatternStatus.DEPRECATED}
+"""Patterns of these statuses keep their snapshot, however old: their evidence may be asked for again."""
+
+log = structlog.get_logger("learnd.retention")
+
+
+def prunable(place: Workplace) -> Iterator[Job]:
+    """Jobs at rest whose snapshot is older than its own retention says and is leaned on by no pattern."""
+    statuses = {row.id: row.status for row in place.views().patterns()}
+    for row in place.views().jobs(statuses=tuple(status.value for status in AT_REST)):
+        if row.tree is None or statuses.get(row.pattern or "") in LEANING:
+            continue
+        job = place.door.job(row.id)
+        if job.snapshot is None or job.snapshot_pruned or not _is_old(row, job.snapshot.retention_days):
+            continue
+        yield job
+
+
+def _is_old(row: JobRow, days: int) -> bool:
+    return row.since < iso(parse(now()) - timedelta(days=days))
+
+
+def prune_all(place: Workplace, stopped: Callable[[], bool] = lambda: False) -> int:
+    """Prune everything that may go, until `stopped`. Returns the bytes freed."""
+    freed = 0
+    for job in list(prunable(place)):
+        if stopped() or job.snapshot is None:
+            break
+        if not Path(job.repo_path).is_dir():
+            continue  # `learnd forget` is for repositories that are gone
+        try:
+            gone = prune(job.snapshot, place.store(job.repo_id, job.repo_path), now=now())
+        except (SnapshotError, NotARepository, OSError) as error:
+            log.warning("snapshot not pruned", job=job.id[:8], reason=str(error))
+            continue
+        outcome = place.door.handle(RecordSnapshotPruned(job.id, gone), ACTOR)
+        if isinstance(outcome, Refused):
+            log.info("pruning not recorded", job=job.id[:8], reason=outcome.reason)
+        freed += gone
+    return freed
