@@ -58,7 +58,7 @@ UNFIT_FLAGS: dict[str, dict[str, str]] = {
 }
 LINT_FLAGS = {**LOOKS, **FIXES}
 INSTALLS = names("install i ci add remove rm update up upgrade publish pack link init login audit outdated set")
-RUN_FLAGS = names("--with --python -p --extra --group --package --project --directory --env-file -e --env --index-url")
+RUN_FLAGS = names("--with --python -p --extra --group --package --project --directory --env-file -e --env")
 
 ORDER: tuple[CommandClass, ...] = ("test", "build", "lint")
 """Classes, the one that proves most first."""

@@ -86,10 +86,13 @@ def read_connection(log: EventLog) -> sqlite3.Connection:
     """A connection on which the read models are current: the log's own, or a fold in memory."""
     connection = log.connection
     try:
-        row = connection.execute("SELECT version, position FROM read_models").fetchone()
+        # One statement, one snapshot: an append in between would make current models look old.
+        row = connection.execute(
+            "SELECT version, position >= coalesce((SELECT max(position) FROM events), 0) FROM read_models"
+        ).fetchone()
     except sqlite3.OperationalError:
         row = None
-    if row is not None and row[0] == VERSION and row[1] >= log.head()[0]:
+    if row is not None and row[0] == VERSION and row[1]:
         return connection
     memory = sqlite3.connect(":memory:", check_same_thread=False)
     create_tables(memory)
