@@ -64,16 +64,23 @@ class Intake:
         self._take_base = take_base
         self._signatures: dict[str, tuple[int, int, int]] = {}
 
-    def sweep(self, tree: WorkTreeRow) -> Iterator[Seen]:
-        """Look at every manifest of `tree` that changed since the last look."""
+    def sweep(self, tree: WorkTreeRow, look: Callable[[Path], Seen | None]) -> Iterator[Seen]:
+        """Have `look` look at every manifest of `tree` that changed since it last could."""
         found = list(find_manifests(Path(tree.path)))
         for manifest in found:
             if self._signatures.get(manifest.path) != manifest.signature:
-                yield self.look(Path(manifest.path), tree)
-                self._signatures[manifest.path] = manifest.signature
+                seen = look(Path(manifest.path))
+                if seen is not None:
+                    self._signatures[manifest.path] = manifest.signature
+                    yield seen
         gone = {path for path in self._signatures if path.startswith(tree.path + "/")} - {m.path for m in found}
         for path in gone:
             del self._signatures[path]
+
+    @property
+    def known(self) -> int:
+        """How many manifests the sweeps have seen."""
+        return len(self._signatures)
 
     def look(self, path: Path, tree: WorkTreeRow, *, requested: bool = False) -> Seen:
         """Tell the log what the manifest at `path` says; `requested` when a person asked for this run."""
