@@ -52,20 +52,18 @@ PersonRequest = ApproveJob | DismissJob | PromotePattern | RejectPattern | Depre
 
 
 class Desk:
-    """`interrupt` stops what runs for a job; `watched` hears of a newly registered work tree."""
+    """`watched` hears of a newly registered work tree."""
 
     def __init__(
         self,
         place: Workplace,
         intake: Intake,
         publisher: Publisher,
-        interrupt: Callable[[str], None] = lambda _job: None,
         watched: Callable[[str], None] = lambda _tree: None,
     ) -> None:
         self._place = place
         self._intake = intake
         self._publisher = publisher
-        self._interrupt = interrupt
         self.watched = watched
 
     def answer(self, text: bytes | str, uid: int) -> Reply:
@@ -77,13 +75,14 @@ class Desk:
                 case ApproveJob():
                     return self._job(request, actor, self._approval(request, actor))
                 case DismissJob():
-                    return self._dismiss(request, actor)
+                    row = self._place.views().job(request.job)
+                    return self._job(request, actor, c.Dismiss(row.id, self._person(request, actor)))
                 case PromotePattern() | RejectPattern() | DeprecatePattern() | RestorePattern():
                     return self._pattern(request, actor)
                 case RegisterRepo():
-                    row = register(self._place.door, self._place.views(), Path(request.path), actor)
-                    self.watched(row.path)
-                    return Reply(code="ok", message=f"{row.path} is registered", data={"repo": row.repo_id})
+                    tree = register(self._place.door, self._place.views(), Path(request.path), actor)
+                    self.watched(tree.path)
+                    return Reply(code="ok", message=f"{tree.path} is registered", data={"repo": tree.repo_id})
                 case LearnRun():
                     return self._learn(request)
                 case RebuildModels():
@@ -121,13 +120,6 @@ class Desk:
             log.warning("tarball not rebuilt", job=job.id[:8], reason=str(error))
             return
         self._place.door.handle(c.RecordTarballRebuilt(job.id, tarball), actor)
-
-    def _dismiss(self, request: DismissJob, actor: str) -> Reply:
-        row = self._place.views().job(request.job)
-        reply = self._job(request, actor, c.Dismiss(row.id, self._person(request, actor)))
-        if reply.ok:
-            self._interrupt(row.id)
-        return reply
 
     def _job(self, request: ApproveJob | DismissJob, actor: str, command: Command | Reply) -> Reply:
         if isinstance(command, Reply):

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import structlog
 
-from events.catalog import FaultKind
+from events.catalog import FaultKind, JobDismissed, RunReopened
 from events.log import AppendFailed, AppendOutcomeUnknown, EventLog, LogLock
 from events.recorded import Recorded
 from learnd.clock import iso, now, parse, seconds_between
@@ -52,10 +52,9 @@ log = structlog.get_logger("learnd.engine")
 class Engine:
     """The holder of the log. Use as a context manager; raises LogLocked where another holds it."""
 
-    def __init__(self, settings: Settings, log_: EventLog, lock: LogLock) -> None:
+    def __init__(self, settings: Settings, log_: EventLog) -> None:
         self.settings = settings
         self.boot_id = uuid.uuid4().hex
-        self._lock = lock
         self.log = log_
         self.scheduler = Scheduler()
         self.door = Door(log_, self._heard)
@@ -65,35 +64,39 @@ class Engine:
         self.runner = Runner(self.place, self._published)
         self.draining = threading.Event()
         self._model_pauses = 0
-        self.desk = Desk(self.place, self.intake, self.publisher, self.runner.cancel)
+        self.desk = Desk(self.place, self.intake, self.publisher)
 
     @classmethod
     @contextlib.contextmanager
     def opened(cls, settings: Settings) -> Iterator[Engine]:
         """An engine that holds the log while the block runs. Raises LogLocked, LogUnusable."""
-        lock = LogLock(settings.log_path)
-        lock.acquire()
+        with LogLock(settings.log_path), cls.under_lock(settings) as engine:
+            yield engine
+
+    @classmethod
+    @contextlib.contextmanager
+    def under_lock(cls, settings: Settings) -> Iterator[Engine]:
+        """The same for a caller that holds the log's lock, and keeps it from one engine to the next."""
+        log_ = open_for_writing(settings.log_path)
         try:
-            log_ = open_for_writing(settings.log_path)
-            try:
-                engine = cls(settings, log_, lock)
-                yield engine
-                engine.publisher.late()
-            finally:
-                log_.close()
+            engine = cls(settings, log_)
+            yield engine
+            engine.publisher.late()
         finally:
-            lock.release()
+            log_.close()
 
     def views(self) -> Views:
         return self.place.views()
 
     def _heard(self, recorded: Sequence[Recorded]) -> None:
-        """Wake every job that something happened to."""
+        """Wake every job that something happened to; what runs for one that was ended from outside is of no use."""
         for record in recorded:
             if record.type == "PatternDrafted":
                 self._model_pauses = 0
             if record.stream.startswith("job-"):
                 job_id = record.stream.removeprefix("job-")
+                if isinstance(record.data, JobDismissed | RunReopened):
+                    self.runner.cancel(job_id)
                 self.scheduler.wake(job_id, self.views().job(job_id).repo_id)
 
     def _published(self, job_id: str) -> None:
@@ -144,7 +147,7 @@ class Engine:
         """Look at one manifest. None when it could not be looked at now: a sweep comes back to it."""
         try:
             seen = self.intake.look(path, tree)
-        except (SnapshotError, DiskFull, NotARepository) as error:
+        except (SnapshotError, DiskFull, NotARepository, OSError) as error:
             log.warning("base tree not taken", manifest=str(path), reason=str(error))
             return None
         if seen.what == "known" and seen.job_id:
@@ -154,13 +157,7 @@ class Engine:
 
     def sweep(self, tree: WorkTreeRow) -> Iterator[Seen]:
         """Look at everything in a work tree that changed since the last look."""
-        try:
-            for seen in self.intake.sweep(tree):
-                if seen.what == "known" and seen.job_id:
-                    self.publisher.job_later(seen.job_id)
-                yield seen
-        except (SnapshotError, DiskFull, NotARepository) as error:
-            log.warning("sweep cut short", tree=tree.path, reason=str(error))
+        return self.intake.sweep(tree, lambda path: self.look(path, tree))
 
     # --- working ---
 

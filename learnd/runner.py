@@ -47,6 +47,9 @@ STEPS: Mapping[Effect, Step] = {
     Effect.STAGE_PATTERN: stage_pattern,
 }
 
+UNRECORDED_PAUSE_S = 300.0
+"""How long a job waits whose effect came to nothing that could be recorded: longer than `learnd once` does."""
+
 log = structlog.get_logger("learnd.runner")
 
 
@@ -72,7 +75,8 @@ class Runner:
             if not isinstance(todo, Effect):
                 return todo
             if not self._perform(todo, job, draining):
-                return WaitUntil(f"{todo.value} could not be recorded")
+                retry_at = iso(parse(now()) + timedelta(seconds=UNRECORDED_PAUSE_S))
+                return WaitUntil(f"{todo.value} could not be recorded", at=retry_at)
         return Stopped()
 
     def _perform(self, effect: Effect, job: Job, draining: threading.Event) -> bool:
@@ -80,6 +84,8 @@ class Runner:
         cancel = self._cancel_of(job.id)
         before = job.version
         try:
+            if draining.is_set():  # it began between our caller's look and the line above: cancel_all missed us
+                return False
             commands = STEPS[effect](job, self._place, cancel)
         except Cancelled:
             commands = self._interrupted(effect, job, "drain" if draining.is_set() else "cancelled")
@@ -171,7 +177,7 @@ class Runner:
             detail=detail,
             isolation=self._place.sandbox().isolation,
         )
-        folder = self._place.work_dir / "evidence"
+        folder = self._place.settings.state_dir / "evidence"  # the work folder is emptied at every start
         file = write_atomically(folder / f"{job.id}.json", evidence.model_dump_json(indent=2))
         return c.RecordEvidence(job.id, evidence, file)
 
