@@ -144,7 +144,7 @@ class Intake:
                 base_commit=None if observed else run.base_commit,
             )
         outcome: Literal["failed", "cancelled"] = "cancelled" if run.status == "cancelled" else "failed"
-        return EndRun(identity, _ref(run, tree), outcome, completed_at, tree.since)
+        return EndRun(identity, _ref(run, tree), outcome, completed_at, tree.since, requested)
 
     def _handle(self, run: Run, commands: list[Command]) -> Seen:
         outcome = self._door.handle_together(commands, ACTOR)

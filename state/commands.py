@@ -55,10 +55,13 @@ class ObserveRun(JobCommand):
 
 @dataclass(frozen=True, slots=True)
 class EndRun(JobCommand):
+    """`requested` as with `OpenJob`."""
+
     run: RunRef
     outcome: Literal["failed", "cancelled"]
     completed_at: str
     registered_at: str
+    requested: bool = False
 
 
 @dataclass(frozen=True, slots=True)

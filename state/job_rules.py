@@ -67,11 +67,13 @@ def _(command: c.ObserveRun, job: Job) -> Answer:
 
 @decide_job.register
 def _(command: c.EndRun, job: Job) -> Answer:
-    return (
-        _wrong_status(job, e.RunEnded)
-        or _too_old(command.completed_at, command.registered_at, command.run)
-        or (e.RunEnded(**_run(command.run), outcome=command.outcome, completed_at=command.completed_at),)
-    )
+    wrong = _wrong_status(job, e.RunEnded)
+    if wrong:
+        return wrong
+    too_old = _too_old(command.completed_at, command.registered_at, command.run)
+    if too_old and not command.requested:
+        return too_old
+    return (e.RunEnded(**_run(command.run), outcome=command.outcome, completed_at=command.completed_at),)
 
 
 @decide_job.register
