@@ -1,30 +1,30 @@
-"""What learnd says of its own work, on stderr: JSON lines for a journal, aligned lines on a terminal."""
+"""What learnd says of its own work, on stderr: JSON lines for a journal, plain lines for a person."""
 
 from __future__ import annotations
 
 import logging
+import os
 import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from structlog.typing import EventDict, WrappedLogger
 
 
 def configure(*, quiet: bool) -> None:
-    """Set structlog up for this process. `quiet` keeps to warnings: for verbs that a person runs."""
-    import structlog  # only who works needs it
+    """Set structlog up for this process. `quiet`: a person typed the verb and wants to hear of warnings only."""
+    import structlog
 
     terminal = sys.stderr.isatty()
-    processors: list[structlog.typing.Processor] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="%H:%M:%S" if terminal else "iso", utc=not terminal),
-    ]
-    if terminal:
-        processors.append(
-            structlog.dev.ConsoleRenderer(
-                colors=not _no_color(), pad_event_to=0, exception_formatter=structlog.dev.plain_traceback
-            )
-        )
+    processors: list[structlog.typing.Processor] = [structlog.processors.add_log_level]
+    if quiet:
+        processors += [structlog.processors.format_exc_info, _line]
+    elif terminal:
+        processors.append(structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False))
+        processors.append(structlog.dev.ConsoleRenderer(colors=not os.environ.get("NO_COLOR"), pad_event_to=0))
     else:
-        # Plain tracebacks: structlog's own show every local variable, settings with their key among them.
-        processors += [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+        processors.append(structlog.processors.TimeStamper(fmt="iso"))
+        processors += [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
     structlog.configure(
         processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING if quiet else logging.INFO),
@@ -33,7 +33,10 @@ def configure(*, quiet: bool) -> None:
     )
 
 
-def _no_color() -> bool:
-    import os
-
-    return bool(os.environ.get("NO_COLOR"))
+def _line(_logger: WrappedLogger, _name: str, told: EventDict) -> str:
+    """`warning: manifest not written: <reason> (job 7f3a2c1e)`, and the traceback of what nobody foresaw."""
+    level, event, trace = told.pop("level", "warning"), told.pop("event", ""), told.pop("exception", None)
+    reason = told.pop("reason", told.pop("detail", None))
+    rest = ", ".join(f"{name} {value}" for name, value in told.items())
+    line = f"{level}: {event}{f': {reason}' if reason else ''}{f' ({rest})' if rest else ''}"
+    return f"{line}\n{trace}" if trace and os.environ.get("LEARND_DEBUG") else line

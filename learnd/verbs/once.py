@@ -23,7 +23,7 @@ from learnd.verbs.asking import engine, locked, settings_for
 from learnd.verbs.reading import place_of
 from learnd.verbs.serve import own_packages
 from learnd.verbs.start import work_tree
-from learnd.verbs.terminal import Stop, clean, clock_time, is_terminal, say
+from learnd.verbs.terminal import Stop, clean, clock_time, is_terminal, note, say
 from learnd.views.diagnosis import BLOCKED, next_command, reason
 
 if TYPE_CHECKING:
@@ -68,12 +68,13 @@ class _Drive:
     done: threading.Event = field(default_factory=threading.Event)
 
     def run(self, roots: Sequence[Path]) -> int:
+        known = {tree.path for tree in self.engine.views().work_trees()}
         self._register(roots)
         head = self.engine.log.head()[0]
         statuses = {row.id: row.status for row in self.engine.views().jobs()}
         with self._signals(), _told(self.engine, head, statuses):
             self.engine.start()
-            self._sweep()
+            self._sweep(known)
             self._work()
             self._finish()
         self.engine.stop(drained=True)
@@ -105,11 +106,20 @@ class _Drive:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
-    def _sweep(self) -> None:
+    def _sweep(self, known: set[str]) -> None:
+        """Look at everything. What is left alone is said for the trees that are new to learnd; later it is no news."""
+        old: list[Path] = []
         for tree in self.engine.views().work_trees():
-            for _ in self.engine.sweep(tree):
+            for seen in self.engine.sweep(tree):
+                if seen.what == "unreadable":
+                    note(f"{seen.path} cannot be read: {seen.reason}. It is looked at again when it changes")
+                elif seen.what == "refused" and tree.path not in known:
+                    old.append(seen.path)
                 if self.done.is_set():
                     return
+        if old:
+            runs = "1 run" if len(old) == 1 else f"{len(old)} runs"
+            note(f"{runs} from before the registration left alone. Next: learnd learn {max(old)}")
 
     def _work(self) -> None:
         threads = [
@@ -182,7 +192,8 @@ class _Drive:
     def _say_faults(self) -> bool:
         held = self.engine.waiting_for_faults()
         for fault in self.engine.views().faults():
-            count = f"; {len(held)} jobs wait for it" if held else ""
+            waiting = "1 job waits" if len(held) == 1 else f"{len(held)} jobs wait"
+            count = f"; {waiting} for it" if held else ""
             say(f"fault {fault.kind}: {fault.detail}{count}. Next: learnd doctor", "bold red")
         return bool(held)
 

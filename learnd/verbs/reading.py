@@ -20,7 +20,6 @@ from learnd.views.queries import MODELS_VERSION, Ambiguous, NotFound, Views
 
 if TYPE_CHECKING:
     from events.log import EventLog
-    from events.recorded import Recorded
 
 
 class Reading:
@@ -49,10 +48,6 @@ class Reading:
     def rows(self, query: str, values: tuple[object, ...] = ()) -> list[tuple[object, ...]]:
         """The rows of a query on the table of events."""
         return self._events.execute(query, values).fetchall()
-
-    def event(self, position: int) -> Recorded | None:
-        """The event at `position`."""
-        return next(self.log.read_all(after=position - 1, limit=1), None)
 
     def head(self) -> int:
         """Position of the last event; 0 in an empty log."""

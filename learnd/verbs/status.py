@@ -81,12 +81,12 @@ def status(log: Path | None, *, as_json: bool) -> int:
 
 def daemon_state(book: Reading) -> DaemonState:
     """What the daemon says of itself; where none answers, what the log says of the last one."""
-    from learnd.control import NoDaemon, health  # brings pydantic
-
     row = book.views.daemon()
     for folder in book.place.sockets:
         if not (folder / "control.sock").exists():
             continue
+        from learnd.control import NoDaemon, health  # brings pydantic
+
         try:
             said = health(folder)
         except (NoDaemon, OSError):

@@ -177,9 +177,9 @@ def _follow(place: Place, position: int, tell: Callable[[Recorded], None]) -> No
 
     seen: deque[tuple[int, str]] = deque(maxlen=REMEMBERED)
     with reading(place.log) as book:
-        known = book.event(position) if position else None
-        if known is not None:
-            seen.append((known.position, known.hash))
+        query = "SELECT position, hash FROM events WHERE position <= ? ORDER BY position DESC LIMIT ?"
+        told = book.rows(query, (position, REMEMBERED))
+        seen.extend((int(str(number)), str(hash_)) for number, hash_ in reversed(told))
     while True:
         try:
             for record in _from(place, position):
@@ -187,7 +187,7 @@ def _follow(place: Place, position: int, tell: Callable[[Recorded], None]) -> No
                 seen.append((record.position, record.hash))
                 position = record.position
         except LogReplaced as error:
-            note(f"{place.log} was replaced: {error}".partition(". Next")[0])
+            note(str(error).partition(". Next")[0])
             _wait_for(place)
             position = _common(place, seen)
             note(f"going on behind position {position} of the log that is there now")
@@ -209,7 +209,6 @@ def _common(place: Place, seen: deque[tuple[int, str]]) -> int:
     """The newest position at which the log holds what was seen there; 0 where it is another history."""
     with reading(place.log) as book:
         for position, hash_ in reversed(seen):
-            found = book.event(position)
-            if found is not None and found.hash == hash_:
+            if book.rows("SELECT hash FROM events WHERE position = ?", (position,)) == [(hash_,)]:
                 return position
     return 0

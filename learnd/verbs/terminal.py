@@ -151,7 +151,7 @@ def _widths(columns: Sequence[Column], rows: Sequence[Sequence[str]], room: int)
 def markdown(text: str) -> None:
     """A Markdown text: rendered on a terminal, else as it is."""
     if not is_terminal():
-        print(text)
+        print(text.rstrip("\n"))
         return
     from rich.markdown import Markdown
 
