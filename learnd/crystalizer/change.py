@@ -146,7 +146,8 @@ def _blocks(hunk: Hunk) -> list[_Block]:
         else:
             if start is not None:
                 deletion = after == begun
-                reach = (begun, begun + 1) if deletion else (begun + 1, after)
+                # The lab names a deletion by the line that it stood before.
+                reach = (begun + 1, begun + 1) if deletion else (begun + 1, after)
                 blocks.append(_Block(start, index, reach, deletion))
                 start = None
             after += 1

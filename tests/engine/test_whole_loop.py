@@ -98,8 +98,8 @@ def test_a_proven_change_becomes_a_pattern_that_a_person_promotes(engine: Engine
         ("calc.py", "unexercised"),
     ]
 
-    name = f"fix-the-mean-{job.pattern[:8]}.md" if job.pattern else ""
-    assert files(repo) == [f"candidates/{name}"]
+    (name,) = [path.removeprefix("candidates/") for path in files(repo)]
+    assert name.endswith(f"-{str(job.pattern)[:8]}.md")
     text = (repo / ".agent/patterns/candidates" / name).read_text()
     assert parse(text).front.evidence.verdict == "proven"
     assert "if not values" in text
