@@ -30,12 +30,13 @@ from learnd.library.wanted import wanted
 from learnd.repositories import register
 from learnd.requests import PromotePattern
 from learnd.settings import Settings
+from learnd.verbs.terminal import USAGE, Stop
 from learnd.views.queries import JobRow, PatternRow, WorkTreeRow
 
 CATCH_UP_S = 30.0
 
 
-class FolderTaken(Exception):
+class FolderTaken(Stop):
     """The folder asked for holds something already; the demo overwrites nothing."""
 
 
@@ -70,9 +71,7 @@ def _fresh(folder: Path | None) -> Path:
     if folder is None:
         return Path(tempfile.mkdtemp(prefix="learnd-demo-")).resolve()
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise FolderTaken(
-            f"{folder} is not empty, and the demo overwrites nothing. Next: name a folder that is not there"
-        )
+        raise FolderTaken(f"{folder} is not empty. Next: learnd demo --folder, with one that is not there", USAGE)
     folder.mkdir(parents=True, exist_ok=True)
     return folder.resolve()
 
