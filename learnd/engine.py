@@ -131,8 +131,10 @@ class Engine:
 
     def _clear_work(self) -> None:
         """Trees that a crash left behind belong to nobody: the lock is ours, so no replay runs."""
+        from learnd.lab.orphans import end_orphans  # noqa: PLC0415 - as below
         from learnd.lab.trees import sweep_work, work_roots  # noqa: PLC0415 - the lab is only needed by who works
 
+        end_orphans()
         for root in work_roots(self.place.work_dir, self.settings.lab.work_dir):
             sweep_work(root, ())
 

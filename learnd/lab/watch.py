@@ -26,7 +26,6 @@ TICK_S: Final = 0.05
 DISK_TICKS: Final = 5
 CHUNK: Final = 65536
 REAP_S: Final = 10.0
-START_S: Final = 1.0
 
 
 @dataclass(frozen=True)
@@ -125,14 +124,24 @@ def _drain(watched: Watched, most: int) -> LimitName | None:
 
 
 def _end(watched: Watched) -> None:
-    """Kill what is left. bwrap is first let to say which process is the sandbox's first, a matter of milliseconds:
-    killed between making that process and binding its life to its own it would leave it waiting for ever."""
-    if watched.status is not None and watched.init is None and _readable(watched.status, START_S):
-        _take(watched, watched.status, 1)
+    """Kill what is left, the sandbox's first process before bwrap: a bwrap that is killed between making that process
+    and tying its life to its own leaves it waiting for ever."""
+    if watched.status is not None:
+        _kill_children(watched.process.pid)
     watched.kill()
     if watched.init is not None:
         with suppress(ProcessLookupError):
             signal.pidfd_send_signal(watched.init, signal.SIGKILL)
+
+
+def _kill_children(pid: int) -> None:
+    """Kill the children of our child `pid`, which is left stopped: it makes no more, and reaps none meanwhile."""
+    with suppress(ProcessLookupError, ChildProcessError):
+        os.kill(pid, signal.SIGSTOP)
+        os.waitid(os.P_PID, pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+        with suppress(FileNotFoundError):  # it has exited, and whatever it made with it
+            for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+                os.kill(int(child), signal.SIGKILL)
 
 
 def _readable(fd: int, timeout_s: float) -> bool:
