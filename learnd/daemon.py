@@ -39,6 +39,8 @@ STUCK_SECONDS = 120.0
 """An intake that has not looked at one manifest for so long is stuck: systemd may restart us."""
 SETTLE_SECONDS = 10.0
 """After events were lost, what appears while the watches are put up again is lost too: a second sweep follows."""
+IN_PLACE_SECONDS = 2.0
+"""Of a manifest that is written in place, not moved there, the creation is heard and not the end: look again."""
 
 log = structlog.get_logger("learnd.daemon")
 
@@ -184,7 +186,7 @@ class Daemon:
                 self._sweep.clear()
                 self._sweep_at = time.monotonic() + self._settings.sweep_seconds
                 if lost:
-                    self._sweep_soon()
+                    self._sweep_soon(SETTLE_SECONDS)
                 with _patient():
                     self._sweep_all(engine, watcher)
             try:
@@ -195,8 +197,8 @@ class Daemon:
                 with _patient():
                     self._hear(engine, *news)
 
-    def _sweep_soon(self) -> None:
-        self._sweep_at = min(self._sweep_at, time.monotonic() + SETTLE_SECONDS)
+    def _sweep_soon(self, seconds: float) -> None:
+        self._sweep_at = min(self._sweep_at, time.monotonic() + seconds)
 
     def _hear(self, engine: Engine, tree: str, path: str) -> None:
         row = next((row for row in engine.views().work_trees() if row.path == tree), None)
@@ -204,7 +206,7 @@ class Daemon:
             return
         seen = engine.look(Path(path), row)
         if seen is None or seen.what == "unreadable":
-            self._sweep_soon()  # it may be written in place: only its creation is heard, not its end
+            self._sweep_soon(IN_PLACE_SECONDS)
         elif seen.what not in ("known", "waiting"):
             log.info("manifest", path=path, what=seen.what, reason=seen.reason)
 
