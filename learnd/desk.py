@@ -12,13 +12,14 @@ from typing import assert_never
 
 import structlog
 
-from learnd.harvest.faults import SnapshotDamaged, SnapshotError
+from learnd.harvest.faults import DiskFull, SnapshotDamaged, SnapshotError
 from learnd.harvest.gitfolder import NotARepository
 from learnd.harvest.snapshot import rebuild_tarball
 from learnd.identity import approvers, user_name
 from learnd.intake import Intake
 from learnd.lab.manual import ManualInvalid, parse_manual
 from learnd.library.files import Library, find_edit
+from learnd.library.folders import FolderRefused
 from learnd.library.wanted import wanted
 from learnd.publisher import Publisher
 from learnd.repositories import RegistrationRefused, register, registered
@@ -92,6 +93,10 @@ class Desk:
             return Reply(code="not_found", message=str(error))
         except (NotARepository, RegistrationRefused) as error:
             return Reply(code="not_a_repository", message=str(error))
+        except (SnapshotError, DiskFull) as error:
+            return Reply(code="not_written", message=str(error))
+        except FolderRefused as error:
+            return Reply(code="folder_refused", message=str(error))
         assert_never(request)
 
     # --- jobs ---
@@ -116,7 +121,7 @@ class Desk:
             return
         try:
             tarball = rebuild_tarball(job.snapshot, self._place.store(job.repo_id, job.repo_path))
-        except (SnapshotDamaged, SnapshotError) as error:
+        except (SnapshotDamaged, SnapshotError, NotARepository) as error:
             log.warning("tarball not rebuilt", job=job.id[:8], reason=str(error))
             return
         self._place.door.handle(c.RecordTarballRebuilt(job.id, tarball), actor)
@@ -198,7 +203,7 @@ class Desk:
                 message=f"pattern {pattern.id[:8]}: {edit.path} was edited since the gates judged it. "
                 f"Next: learnd promote {pattern.id[:8]} --as-edited, if the text is yours to vouch for",
             )
-        report = judge(self._place.door.job(pattern.job_id), edit.text)
+        report = judge(self._place.door.job(pattern.job_id), self._place, edit.text)
         if report.failed is not None:
             gate, detail = report.failed
             return Reply(code="gate_failed", message=f"{edit.path} does not pass the gate {gate}: {detail}")

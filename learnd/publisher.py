@@ -17,7 +17,8 @@ from typing import TypeVar
 import structlog
 from pydantic import ValidationError
 
-from learnd.library.files import FOLDER_OF, Library, reconcile
+from learnd.harvest.gitfolder import read_small
+from learnd.library.files import FOLDER_OF, PATTERNS, Library, reconcile
 from learnd.library.folders import FolderRefused
 from learnd.library.index import IndexEntry, IndexTaken, write_index
 from learnd.library.wanted import wanted, wanted_of
@@ -140,6 +141,9 @@ class Publisher:
             outcome = place.door.handle(c.RecordEdit(edit.id, edit.digest, expected), ACTOR)
             if isinstance(outcome, Refused):
                 log.info("edit not recorded", pattern=edit.id[:8], reason=outcome.reason)
+        files = str(Path(repo_path).joinpath(*PATTERNS))
+        for mended in [path for path in self.troubles if path.startswith(f"{files}/")]:
+            del self.troubles[mended]
         for conflict in done.conflicts:
             self.troubles[str(conflict.path)] = str(conflict)
         active = [p for p in wanted_of(place.door.log, place.views(), repo_path) if p.status is PatternStatus.ACTIVE]
@@ -180,11 +184,11 @@ def _is_told(row: JobRow) -> bool:
     """Whether the run's folder holds what the log said last of this job: one small file to read."""
     if row.status in UNPUBLISHED:
         return True
-    try:
-        told = (Path(row.manifest_path).parent / "learning/learnd.json").read_bytes()
-        known = LearndFile.model_validate_json(told)
-    except FileNotFoundError:
+    told = read_small(Path(row.manifest_path).parent / "learning/learnd.json")
+    if told is None:
         return not Path(row.manifest_path).exists()
-    except (OSError, ValidationError):
+    try:
+        known = LearndFile.model_validate_json(told)
+    except ValidationError:
         return False
     return (known.job, known.status, known.updated_at) == (row.id, row.status, row.updated_at)

@@ -1,8 +1,9 @@
 """Files put where people look for them: a run's `learning/` folder, and the folder of tarball copies.
 
-Both may lie in a repository that agents write. A path is resolved once, must then lie below its root, and is walked
-without following links: a `learning` planted as a link out of the repository is refused, and a link that appears in
-between is an error, not a detour.
+Both may lie in a repository that agents write. No link is followed on the way from the root to a file: a `learning`
+planted as a link is refused wherever it leads (in the repository it could lead into `.git`, or over somebody's files),
+and a link that appears in between is an error, not a detour. What is read again later must be a regular file (a pipe
+would hold up whoever opens it), and is only believed with the digest it was recorded with.
 """
 
 from __future__ import annotations
@@ -10,8 +11,10 @@ from __future__ import annotations
 import hashlib
 import mmap
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
 
 from events.values import FileRef
@@ -26,12 +29,18 @@ def folder_in(root: Path, path: Path) -> Iterator[Folder]:
     Raises SnapshotError (`link_refused`, `not_writable`), DiskFull.
     """
     top, real = os.path.realpath(root), os.path.realpath(path)
-    if not within(real, top):
+    if real != _plain(top, root, path):
         raise SnapshotError(
-            "link_refused", f"{path} leads out of {root} (to {real}); nothing was written. Next: remove the link"
+            "link_refused", f"{path} leads out of its place, to {real}; nothing was written. Next: remove the link"
         )
     with writable(path), Folder.open(top, real, create=True) as folder:
         yield folder
+
+
+def _plain(top: str, root: Path, path: Path) -> str:
+    """Where `path` leads when no link stands below `root`, whose real place is `top`."""
+    plain, given = os.path.normpath(path), os.path.normpath(root)
+    return os.path.normpath(f"{top}/{os.path.relpath(plain, given)}") if within(plain, given) else plain
 
 
 @contextmanager
@@ -64,7 +73,7 @@ def put_file(root: Path, path: Path, source: Path) -> None:
 def remove(root: Path, path: Path) -> int:
     """Remove the file `path` below `root`, following no link; returns its size in bytes, 0 when there is none."""
     top, real = os.path.realpath(root), os.path.realpath(path.parent)
-    if not within(real, top):
+    if real != _plain(top, root, path.parent) or not within(real, top):
         return 0
     try:
         with Folder.open(top, real) as folder:
@@ -78,7 +87,26 @@ def remove(root: Path, path: Path) -> int:
 def digest(path: Path) -> str | None:
     """The sha256 of a file's bytes; None when there is no such file to read."""
     try:
-        with path.open("rb") as file:
+        with _regular(path) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:
         return None
+
+
+def recorded(ref: FileRef) -> bytes | None:
+    """The bytes of a file as it was recorded; None when anything else stands there now."""
+    try:
+        with _regular(Path(ref.path)) as file:
+            content = file.read()
+    except OSError:
+        return None
+    return content if hashlib.sha256(content).hexdigest() == ref.sha256 else None
+
+
+def _regular(path: Path) -> BufferedReader:
+    """The regular file `path`, open for reading. Raises OSError for anything else, without waiting on anyone."""
+    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise FileNotFoundError(f"{path} is not a regular file")
+    return os.fdopen(handle, "rb")

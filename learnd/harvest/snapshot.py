@@ -42,6 +42,7 @@ __all__ = [
     "SnapshotUnreadable",
     "git_reports",
     "rebuild_tarball",
+    "recorded_diff",
     "snapshot_id",
     "take_snapshot",
     "verify_snapshot",
@@ -275,12 +276,11 @@ def _check_tree(record: SnapshotRecord, store: SnapshotStore) -> None:
 
 
 def _check_diff(record: SnapshotRecord, store: SnapshotStore) -> None:
-    try:
-        patch = Path(record.diff.path).read_bytes()
-    except OSError as error:
-        raise SnapshotDamaged("missing", record.diff.path, error.strerror or "not readable") from error
-    found = hashlib.sha256(patch).hexdigest()
-    if found != record.diff.sha256:
+    patch = places.recorded(record.diff)
+    if patch is None:
+        found = places.digest(Path(record.diff.path))
+        if found is None:
+            raise SnapshotDamaged("missing", record.diff.path, "no such file")
         raise SnapshotDamaged("diff", record.diff.sha256, found)
     try:
         tree = store.apply(record.base_tree, patch)
@@ -288,6 +288,20 @@ def _check_diff(record: SnapshotRecord, store: SnapshotStore) -> None:
         raise SnapshotDamaged("diff", record.tree, str(error)) from error
     if tree != record.tree:
         raise SnapshotDamaged("diff", record.tree, tree)
+
+
+def recorded_diff(record: SnapshotRecord, store: SnapshotStore) -> bytes:
+    """The diff as it was recorded: from its file, or made again from the trees where the file is not that any more.
+
+    Raises SnapshotDamaged when the trees are not what they were, SnapshotError.
+    """
+    patch = places.recorded(record.diff)
+    if patch is None:
+        patch = store.diff(record.base_tree, record.tree)
+        found = hashlib.sha256(patch).hexdigest()
+        if found != record.diff.sha256:
+            raise SnapshotDamaged("diff", record.diff.sha256, found)
+    return patch
 
 
 def git_reports(store: SnapshotStore, dest: Path) -> tuple[FileRef, FileRef]:

@@ -25,6 +25,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from events.values import Overlay, Scenario, ScenarioCommand
+from learnd.harvest.gitfolder import read_small
 from learnd.lab.binds import RunRefused, admissible
 from learnd.lab.interpreters import interpreter_env, interpreter_roots
 
@@ -302,11 +303,7 @@ def _mapping(text: str) -> tuple[str, ...]:
 
 
 def _text(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return file.read(1 << 20).decode("utf-8", "replace")
-    except OSError:
-        return ""
+    return (read_small(path, 1 << 20) or b"").decode("utf-8", "replace")
 
 
 def _may_bind(path: Path, repo: Path) -> bool:

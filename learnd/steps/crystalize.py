@@ -14,10 +14,14 @@ from learnd.crystalizer import extractive
 from learnd.crystalizer.change import DiffUnreadable
 from learnd.crystalizer.draft import Draft, DraftRequest
 from learnd.crystalizer.failures import CallFailed
+from learnd.harvest.faults import SnapshotDamaged, SnapshotError
+from learnd.harvest.gitfolder import NotARepository
+from learnd.harvest.snapshot import recorded_diff
 from learnd.ids import pattern_id
 from learnd.library.patterns import EvidenceLine, FrontMatter, render, sections_of
 from learnd.steps.enqueue import recorded_snapshot
 from learnd.steps.faults import MachineFault
+from learnd.steps.run_folder import recorded_prompt
 from learnd.workplace import Workplace
 from state.commands import RecordCrystalizationFailure, RecordDraft, SettleModelCall, StartCrystalization
 from state.decide import Command
@@ -40,46 +44,52 @@ class NothingProven(Exception):
 def crystalize(job: Job, place: Workplace, cancel: threading.Event) -> Sequence[Command]:
     """Have the change written up by the author that the operator's settings give."""
     place.progress(job.id, "writing the pattern")
-    request = draft_request(job)
+    try:
+        request = draft_request(job, place)
+    except (SnapshotDamaged, SnapshotError, NotARepository) as error:
+        # The attempt is counted like any other, or the job would be tried again for ever.
+        return [_failed(job, place, "nothing_to_write", str(error), final=True)] if _begun(job, place) else []
     if place.settings.openai_api_key is None:
         return _embedded(job, place, request)
     return _model(job, place, request)
 
 
-def draft_request(job: Job) -> DraftRequest:
-    """What an author may know. Raises NothingProven, OSError."""
+def draft_request(job: Job, place: Workplace) -> DraftRequest:
+    """What an author may know: the change that was replayed, whatever its files beside the run say by now.
+
+    Raises NothingProven, SnapshotDamaged, SnapshotError, NotARepository.
+    """
     if job.evidence is None or job.scenario is None or job.queued is None:
         raise NothingProven(f"job {job.id[:8]} is {job.status} without evidence")
     # A recorder's own titles ("CLI Exec Command") name no problem: an author does better without them.
-    told = job.queued.prompt if job.queued.prompt_source != "titles" else None
-    prompt = Path(told.path).read_text(errors="replace") if told else None
+    prompt = recorded_prompt(job) if job.queued.prompt_source != "titles" else None
     return DraftRequest(
         prompt=prompt,
-        diff=Path(recorded_snapshot(job).diff.path).read_bytes(),
+        diff=recorded_diff(recorded_snapshot(job), place.store(job.repo_id, job.repo_path)),
         scenario=job.scenario,
         evidence=job.evidence,
     )
 
 
 def _embedded(job: Job, place: Workplace, request: DraftRequest) -> Sequence[Command]:
-    settings = place.settings
-    start = StartCrystalization(
-        job.id,
-        place.boot_id,
-        "extractive",
-        None,
-        0.0,
-        settings.crystalize_attempts,
-        extractive.NAME,
-        extractive.stamp(),
-    )
-    if not _started(place, start):
+    if not _begun(job, place):
         return []
     try:
         draft = extractive.write(request)
     except (extractive.NothingExercised, DiffUnreadable) as error:
         return [_failed(job, place, "nothing_to_write", str(error), final=True)]
     return [_drafted(job, place, draft)]
+
+
+def _begun(job: Job, place: Workplace) -> bool:
+    """Whether the embedded author may begin; it costs nothing."""
+    return _started(
+        place,
+        StartCrystalization(
+            job.id, place.boot_id, "extractive", None, 0.0, place.settings.crystalize_attempts, extractive.NAME,
+            extractive.stamp(),
+        ),
+    )  # fmt: skip
 
 
 def _model(job: Job, place: Workplace, request: DraftRequest) -> Sequence[Command]:

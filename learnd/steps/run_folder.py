@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from events.values import FileRef
 from learnd.clock import now
+from learnd.harvest import places
 from learnd.harvest.snapshot import SnapshotRequest
 from learnd.ids import short
 from learnd.manifest.read import read_run
@@ -27,6 +29,13 @@ def suffix(job: Job, place: Workplace) -> str:
     jobs = place.views().jobs_of_run(job.repo_id, job.task_id, job.run_id)
     first = next((row.id for row in jobs if row.completed_at is not None), job.id)
     return "" if first == job.id else f"-{short(job.id)}"
+
+
+def recorded_prompt(job: Job) -> str | None:
+    """What the run was asked for; None where no source said, or the file is no longer what was recorded."""
+    prompt: FileRef | None = job.queued.prompt if job.queued else None
+    content = places.recorded(prompt) if prompt else None
+    return content.decode("utf-8", "replace") if content is not None else None
 
 
 def read_again(job: Job) -> Run:

@@ -25,7 +25,7 @@ from learnd.lab.templates import FOLDER, Stack, load
 from learnd.manifest.history import ExecutedCommand, execution_history
 from learnd.steps.enqueue import recorded_snapshot
 from learnd.steps.faults import MachineFault
-from learnd.steps.run_folder import RunGone, learning_dir, read_again, suffix
+from learnd.steps.run_folder import RunGone, learning_dir, read_again, recorded_prompt, suffix
 from learnd.workplace import Workplace
 from state.commands import RecordScenario, RecordScenarioFailure
 from state.decide import Command
@@ -54,7 +54,7 @@ def synthesis_request(job: Job, place: Workplace) -> SynthesisRequest:
     """What is known of the run and of its change."""
     record = recorded_snapshot(job)
     store = place.store(job.repo_id, job.repo_path)
-    prompt = _prompt(job)
+    prompt = recorded_prompt(job)
     files = frozenset(entry.path for entry in store.list_files(record.tree))
 
     def read(path: str) -> bytes | None:
@@ -112,15 +112,6 @@ def _history(job: Job) -> tuple[ExecutedCommand, ...]:
         return execution_history(read_again(job))
     except (RunGone, OSError):
         return ()  # the run's folder was deleted; the other sources may do
-
-
-def _prompt(job: Job) -> str | None:
-    if job.queued is None or job.queued.prompt is None:
-        return None
-    try:
-        return Path(job.queued.prompt.path).read_text(errors="replace")
-    except OSError:
-        return None
 
 
 def scenario_failed(

@@ -14,6 +14,9 @@ from events.values import FileRef
 from learnd.atomic import file_ref
 from learnd.crystalizer.change import DiffUnreadable
 from learnd.crystalizer.grounding import Grounding
+from learnd.harvest.faults import SnapshotDamaged, SnapshotError
+from learnd.harvest.gitfolder import NotARepository
+from learnd.harvest.snapshot import recorded_diff
 from learnd.library.gates import GateReport, run_gates
 from learnd.steps.crystalize import NothingProven
 from learnd.steps.enqueue import recorded_snapshot
@@ -32,7 +35,7 @@ def stage_pattern(job: Job, place: Workplace, cancel: threading.Event) -> Sequen
     if tombstone is not None:
         return [SkipJob(job.id, "tombstone", f"pattern {tombstone[:8]} from the same change was rejected")]
     text, damage = _draft_text(draft.draft)
-    report = GateReport(passed=(), failed=("draft", damage)) if damage else judge(job, text)
+    report = GateReport(passed=(), failed=("draft", damage)) if damage else judge(job, place, text)
     origin = Origin(
         repo_id=job.repo_id,
         repo_path=job.repo_path,
@@ -51,14 +54,14 @@ def stage_pattern(job: Job, place: Workplace, cancel: threading.Event) -> Sequen
     ]
 
 
-def judge(job: Job, text: str) -> GateReport:
-    """Hold a pattern's text against what this job's evidence exercised. Raises NothingProven, OSError."""
+def judge(job: Job, place: Workplace, text: str) -> GateReport:
+    """Hold a pattern's text against what this job's evidence exercised. Raises NothingProven."""
     if job.evidence is None or job.scenario is None:
         raise NothingProven(f"job {job.id[:8]} is {job.status} without evidence")
     try:
-        diff = Path(recorded_snapshot(job).diff.path).read_bytes()
+        diff = recorded_diff(recorded_snapshot(job), place.store(job.repo_id, job.repo_path))
         grounding = Grounding.of(job.evidence, diff, job.scenario)
-    except DiffUnreadable as error:
+    except (DiffUnreadable, SnapshotDamaged, SnapshotError, NotARepository) as error:
         return GateReport(passed=(), failed=("grounding", str(error)))
     return run_gates(text, grounding)
 
