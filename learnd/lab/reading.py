@@ -25,6 +25,8 @@ BAD = ("failed", "error")
 FAILING_MAX = 50
 DETAIL_MAX = 400
 TAIL_MAX = 6000
+REDACTED_MAX = 64_000
+"""Characters of a text that are looked at at all; nobody shows more of one."""
 NOT_EXECUTABLE = (126, 127)
 
 _NO_MODULE = re.compile(r"No module named '?([A-Za-z_][\w.]*)'?")
@@ -169,7 +171,7 @@ def _cause_of(done: Done, code: Code) -> tuple[str, str]:
 def _last_line(done: Done) -> str:
     lines = [line.strip() for line in done.output.splitlines() if line.strip()]
     ended = f"exit code {done.result.exit_code}"
-    return f"{ended}: {lines[-1][:DETAIL_MAX]}" if lines else ended
+    return f"{ended}: {lines[-1]}" if lines else ended
 
 
 def _counted(counts: Iterable[TestCounts]) -> TestCounts | None:
@@ -188,7 +190,8 @@ def redacted(text: str, most: int = DETAIL_MAX) -> str:
     """Free text of a run as it may stand in an event: at most `most` characters, no secret, storable."""
     from learnd.crystalizer.redact import redact_line  # noqa: PLC0415 - its detectors are slow to import
 
-    return printable(redact_line(text[:most]))
+    # Cut first, half a secret would be left that nobody recognises.
+    return printable(redact_line(text[:REDACTED_MAX])[:most])
 
 
 def printable(text: str) -> str:
@@ -206,7 +209,9 @@ def paragraph(done: Done) -> str:
     ended = f"exit code {done.result.exit_code}" if done.result.signal is None else f"signal {done.result.signal}"
     limit = f", ended by the limit {done.result.limit}" if done.result.limit else ""
     said = done.output[-TAIL_MAX:].rstrip()
-    left_out = "[…]\n" if len(done.output) > TAIL_MAX else ""
+    left_out = ""
+    if len(done.output) > TAIL_MAX:  # from the next whole line: half a secret is not recognised as one
+        left_out, said = "[…]\n", said.partition("\n")[2]
     return f"$ {words}{where}\n{left_out}{said}\n[{ended}, {done.result.seconds:.2f} s{limit}; {done.read.source}]"
 
 

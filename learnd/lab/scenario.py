@@ -214,7 +214,14 @@ class _Search:
         if why := self._unfit(part.argv, part.runner, cwd):
             self._note(source, text, why)
             return None
-        env = {name: value for name, value in part.env.items() if len(value) < 2000}
+        if _holds_secret(text):
+            self._note(source, text, "it holds a secret, and a scenario is kept for ever")
+            return None
+        env = {
+            name: value
+            for name, value in part.env.items()
+            if len(value) < 2000 and not _holds_secret(f"{name}={value}")
+        }
         return ScenarioCommand(argv=part.argv, cls=part.cls, runner=part.runner, cwd=cwd, env=env)
 
     def _folder(self, path: str) -> str | None:
@@ -325,6 +332,12 @@ class _Search:
             "history": [executed.line[:300] for executed in request.history[-20:]],
         }
         return NoScenario("unfit" if self.tried else "no_command", detail, partial)
+
+
+def _holds_secret(text: str) -> bool:
+    from learnd.crystalizer.redact import redact  # noqa: PLC0415 - its detectors are slow to import
+
+    return redact(text).count > 0
 
 
 def _not_succeeded(executed: ExecutedCommand) -> str:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from events.values import SnapshotRecord
+from learnd.crystalizer.redact import redact
 from learnd.harvest.faults import DiskFull, SnapshotError
 from learnd.harvest.prompt import Prompt, find_prompt
 from learnd.harvest.queue import enqueue as write_queue
 from learnd.harvest.store import SnapshotStore
-from learnd.manifest.history import execution_history
+from learnd.manifest.history import ExecutedCommand, execution_history
 from learnd.manifest.runs import Run
 from learnd.steps.faults import MachineFault
 from learnd.steps.run_folder import RunGone, read_again, snapshot_request
@@ -45,7 +47,7 @@ def enqueue(job: Job, place: Workplace, cancel: threading.Event) -> Sequence[Com
             record,
             store,
             prompt=run_prompt(run, store, record),
-            history=execution_history(run),
+            history=[without_secrets(command) for command in execution_history(run)],
         )
     except RunGone as error:
         return [failure(job, place.settings, "enqueue", "run_gone", str(error))]
@@ -63,9 +65,9 @@ def enqueue(job: Job, place: Workplace, cancel: threading.Event) -> Sequence[Com
 
 
 def run_prompt(run: Run, store: SnapshotStore, record: SnapshotRecord) -> Prompt | None:
-    """What the run was asked for, from the first source that says it."""
+    """What the run was asked for, from the first source that says it; secrets in it are not copied."""
     head = store.resolve_head()
-    return find_prompt(
+    found = find_prompt(
         repo=Path(store.repo),
         run_dir=run.artifact_root,
         task_id=run.task_id,
@@ -73,3 +75,12 @@ def run_prompt(run: Run, store: SnapshotStore, record: SnapshotRecord) -> Prompt
         commit_messages=store.messages(record.base_commit, head) if head else (),
         titles=[run.title, *(command.title for command in run.commands)],
     )
+    return replace(found, text=redact(found.text).text) if found else None
+
+
+def without_secrets(command: ExecutedCommand) -> ExecutedCommand:
+    """The command as it may stand in a file that is handed on. A word alone need not look like the secret it is."""
+    line = redact(command.line)
+    if not line.count:
+        return command
+    return replace(command, line=line.text, argv=None)

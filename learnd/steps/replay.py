@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from learnd.atomic import write_atomically
+from learnd.crystalizer.redact import redact_line
 from learnd.harvest.faults import DiskFull, SnapshotDamaged, SnapshotError
+from learnd.harvest.gitfolder import NotARepository
 from learnd.harvest.places import put
 from learnd.harvest.snapshot import git_reports
 from learnd.lab.launcher import SandboxUnavailable
@@ -80,8 +82,9 @@ def replay(job: Job, place: Workplace, cancel: threading.Event) -> Sequence[Comm
 
 def _stalled(job: Job, place: Workplace, error: SnapshotDamaged) -> RecordStall:
     """The snapshot does not hold; what git says of the work tree helps whoever looks into it."""
+    found = redact_line(error.found)
     try:
         status, log = git_reports(place.store(job.repo_id, job.repo_path), learning_dir(job))
-    except SnapshotError:
-        return RecordStall(job.id, error.cause, error.expected, error.found)
-    return RecordStall(job.id, error.cause, error.expected, error.found, status, log)
+    except (SnapshotError, NotARepository):
+        return RecordStall(job.id, error.cause, error.expected, found)
+    return RecordStall(job.id, error.cause, error.expected, found, status, log)

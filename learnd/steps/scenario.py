@@ -14,7 +14,7 @@ from pathlib import Path
 from events.values import FileRef, Scenario, ScenarioCommand, SnapshotRecord
 from learnd.assets import agent_dir
 from learnd.atomic import write_atomically
-from learnd.crystalizer.redact import redact, redact_line
+from learnd.crystalizer.redact import redact_line
 from learnd.harvest.faults import DiskFull, SnapshotError
 from learnd.harvest.places import put
 from learnd.harvest.prompt import acceptance_criteria
@@ -119,21 +119,32 @@ def scenario_failed(
 ) -> RecordScenarioFailure:
     """A failed attempt, with what was found so far and a template that a person can complete."""
     marker = suffix(job, place)
-    text, _ = _redacted(json.dumps({"cause": cause, "detail": detail, **partial}, indent=2, default=str))
-    left = _put(job, place, f"scenario.partial{marker}.json", text + "\n")
+    known = _redacted({"cause": cause, "detail": detail, **partial})
+    left = _put(job, place, f"scenario.partial{marker}.json", json.dumps(known, indent=2, default=str) + "\n")
     template = (agent_dir() / "task/templates" / TEMPLATE).read_text()
     form = _put(
         job,
         place,
         f"manual-scenario{marker}.md",
-        fill(template, {"cause": cause, "detail": detail, **partial}, job=job.id),
+        fill(template, known, job=job.id),
     )
     return RecordScenarioFailure(job.id, cause, redact_line(detail), SCENARIO_ATTEMPTS, left, form)
 
 
-def _redacted(text: str) -> tuple[str, int]:
-    found = redact(text)
-    return found.text, found.count
+def _redacted(partial: dict[str, object]) -> dict[str, object]:
+    """`partial` with every text in it redacted by itself: a whole line of JSON would take its quotes along."""
+
+    def safe(value: object) -> object:
+        match value:
+            case str():
+                return redact_line(value)
+            case list() | tuple():
+                return [safe(item) for item in value]
+            case dict():
+                return {name: safe(item) for name, item in value.items()}
+        return value
+
+    return {name: safe(value) for name, value in partial.items()}
 
 
 def store_manual(job: Job, text: str, scenario: Scenario) -> tuple[Scenario, FileRef]:
