@@ -4,8 +4,7 @@ Sources, later wins: defaults here, the first of `$XDG_CONFIG_HOME/learnd/config
 `/etc/learnd/config.toml` that exists, then `LEARND_*` variables and the established names
 `LEARNING_PIPELINE_ENABLED`, `LEARNING_SNAPSHOT_DIR`, `OPENAI_API_KEY`, `OPENAI_BASE_URL`.
 
-A repository's own `learnd.toml` is not read here: agents write it, and it can set none of these
-(see `repo_settings.py` for the few things that it may).
+A repository's own `learnd.toml` is not read: agents write it, and it can set none of these.
 """
 
 from __future__ import annotations
