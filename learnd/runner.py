@@ -19,6 +19,7 @@ from events.catalog import FaultKind
 from events.values import Evidence
 from learnd.atomic import write_atomically
 from learnd.clock import iso, now, parse
+from learnd.harvest.faults import DiskFull
 from learnd.steps.crystalize import PAUSE_S, crystalize
 from learnd.steps.enqueue import enqueue
 from learnd.steps.faults import Cancelled, MachineFault
@@ -91,11 +92,13 @@ class Runner:
             commands = self._interrupted(effect, job, "drain" if draining.is_set() else "cancelled")
         except MachineFault as fault:
             commands = self._faulted(effect, job, fault)
+        except DiskFull as full:
+            commands = self._faulted(effect, job, MachineFault("disk", str(full)))
         except UnexpectedEvent:
             raise
         except Exception as error:  # the effect boundary: see the module's docstring
             log.exception("step failed", job=job.id[:8], effect=effect.value)
-            commands = self._broken(effect, job, error)
+            commands = self._unforeseen(effect, job, error)
         finally:
             self._forget(job.id)
         self._record(job, commands)
@@ -151,6 +154,13 @@ class Runner:
         if status is JobStatus.CRYSTALIZING:
             return [self._call_failed(job, fault.kind, fault.detail, fault=True, after_s=fault.retry_after_s)]
         return []
+
+    def _unforeseen(self, effect: Effect, job: Job, error: Exception) -> list[Command]:
+        """The step's failure; where learnd cannot even write that down, the machine is at fault."""
+        try:
+            return self._broken(effect, job, error)
+        except (OSError, DiskFull) as worse:
+            return self._faulted(effect, job, MachineFault("disk", _redacted(f"{worse} (after {error})")))
 
     def _broken(self, effect: Effect, job: Job, error: Exception) -> list[Command]:
         """An error that no step foresaw, as the failure of the step that it happened in."""

@@ -54,6 +54,13 @@ class Move:
 
 def find(path: Path) -> GitFolder:
     """The work tree that `path` is in. Raises NotARepository: no git folder, a bare repository, reftable refs."""
+    try:
+        return _find(path)
+    except PermissionError as error:
+        raise NotARepository(f"{error.filename} may not be read. Next: give learnd's user access to it") from error
+
+
+def _find(path: Path) -> GitFolder:
     start = Path(os.path.realpath(path))
     if not start.is_dir():
         raise NotARepository(f"{path} is not a folder. Next: name the folder of a git work tree")

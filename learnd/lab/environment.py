@@ -27,7 +27,7 @@ from pathlib import Path, PurePosixPath
 from events.values import Overlay, Scenario, ScenarioCommand
 from learnd.harvest.gitfolder import read_small
 from learnd.lab.binds import RunRefused, admissible
-from learnd.lab.interpreters import interpreter_env, interpreter_roots
+from learnd.lab.interpreters import interpreter_env, interpreter_roots, is_file, is_folder
 
 FOLDERS = (".venv", "venv", "env", ".env", "virtualenv", "node_modules", "vendor", "__pypackages__")
 """Ignored folders that hold an environment. `target` and the like are left out: their tools must write there."""
@@ -104,14 +104,14 @@ def discover(
     folders = environment_folders(repo, tree_files, [command.cwd for command in commands])
     found = _Found()
     for folder, target in folders.items():
-        if (target / "pyvenv.cfg").is_file():
+        if is_file(target / "pyvenv.cfg"):
             found.venvs.append(folder)
     for command in commands:
         _resolve(command, repo, folders, found)
     for venv in list(found.venvs):
         _bind_venv(venv, folders.get(venv, venv), repo, found)
     for path in extra_binds:
-        if path.exists():
+        if os.path.exists(path):  # noqa: PTH110 - as `is_file`
             found.binds[path] = path
     generated = tuple(_copy_generated(repo, tree_files, copies))
     binds = dict(folders)
@@ -183,9 +183,9 @@ def _environment_target(repo: Path, folder: Path) -> Path | None:
         real = folder.resolve(strict=True)
     except (OSError, RuntimeError):
         return None
-    if not real.is_dir():
+    if not is_folder(real):
         return None
-    looks = (real / "pyvenv.cfg").is_file()
+    looks = is_file(real / "pyvenv.cfg")
     if folder.name in VENV_FOLDERS and not looks:
         return None
     if _within(real, repo):
@@ -238,11 +238,11 @@ def _command_words(words: list[str]) -> list[str]:
 def _executable(name: str, cwd: Path, near: Iterable[Path], path: str | None) -> Path | None:
     if "/" in name:
         candidate = Path(os.path.normpath(cwd / name))
-        return candidate if os.access(candidate, os.X_OK) and not candidate.is_dir() else None
+        return candidate if os.access(candidate, os.X_OK) and not is_folder(candidate) else None
     for folder in sorted(near, key=lambda folder: len(folder.parts), reverse=True):
         for place in ("bin", ".bin"):
             candidate = folder / place / name
-            if candidate.is_file() and os.access(candidate, os.X_OK):
+            if is_file(candidate) and os.access(candidate, os.X_OK):
                 return candidate
     which = shutil.which(name, path=path) if path else shutil.which(name)
     return Path(which) if which else None
@@ -251,7 +251,7 @@ def _executable(name: str, cwd: Path, near: Iterable[Path], path: str | None) ->
 def _note_venv(executable: Path, repo: Path, folders: Mapping[Path, Path], found: _Found) -> None:
     """Remember the virtual environment that `executable` belongs to, wherever that is."""
     venv = Path(os.path.normpath(executable)).parent.parent
-    if venv in found.venvs or not (venv / "pyvenv.cfg").is_file():
+    if venv in found.venvs or not is_file(venv / "pyvenv.cfg"):
         return
     if venv in folders or (not _within(venv, repo) and _may_bind(venv, repo)):
         found.venvs.append(venv)
@@ -270,7 +270,7 @@ def _bind_venv(venv: Path, real: Path, repo: Path, found: _Found) -> None:
     found.named.append(f"environment {venv}")
     found.binds[venv] = real
     for name in ("python", "python3"):
-        if (real / "bin" / name).exists():
+        if is_file(real / "bin" / name):
             found.binds |= {root: root for root in interpreter_roots(real / "bin" / name)}
     for folder in code_folders(real):
         if not _within(folder, repo) and not _within(folder, real) and _may_bind(folder, repo):
@@ -288,7 +288,7 @@ def code_folders(venv: Path) -> tuple[Path, ...]:
         for finder in sorted(site.glob("__editable__*_finder.py")):
             for target in _mapping(_text(finder)):
                 named[Path(target).parent] = None
-    return tuple(folder for folder in named if folder.is_dir())
+    return tuple(folder for folder in named if is_folder(folder))
 
 
 def _mapping(text: str) -> tuple[str, ...]:

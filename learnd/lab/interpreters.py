@@ -32,6 +32,16 @@ MOST_LINKS: Final = 40
 MOST_CONFIG_BYTES: Final = 65536
 
 
+def is_file(path: Path) -> bool:
+    """Whether there is a file at `path`, as far as may be seen: pathlib raises where a folder may not be entered."""
+    return os.path.isfile(path)  # noqa: PTH113 - as said
+
+
+def is_folder(path: Path) -> bool:
+    """As `is_file`, for folders."""
+    return os.path.isdir(path)  # noqa: PTH112 - as said
+
+
 def interpreter_roots(executable: Path) -> tuple[Path, ...]:
     """What must be bound, each at its own path, for `executable` (absolute) to start; () when all of it is visible.
 
@@ -55,7 +65,7 @@ def interpreter_env(executable: Path) -> dict[str, str]:
         if _is_rustup(hop):
             cargo = hop.parent.parent
             return {"CARGO_HOME": str(cargo), "RUSTUP_HOME": str(_rustup_home(cargo))}
-        if hop.parent.name == "shims" and (hop.parent.parent / "versions").is_dir():
+        if hop.parent.name == "shims" and is_folder(hop.parent.parent / "versions"):
             return {"PYENV_ROOT": str(hop.parent.parent)}
     return {}
 
@@ -112,7 +122,7 @@ def _roots_of(hop: Path) -> Iterator[Path]:
     prefix = hop.parent.parent
     if _is_rustup(hop):
         places = (hop.parent, prefix / "registry", prefix / "git", _rustup_home(prefix))
-        yield from (place for place in places if place.is_dir())
+        yield from (place for place in places if is_folder(place))
     elif hop.parent.name == "shims" or _is_toolchain(hop):
         yield prefix
     else:
@@ -127,7 +137,7 @@ def _is_toolchain(hop: Path) -> bool:
 def _is_rustup(hop: Path) -> bool:
     """Cargo's and rustc's names in rustup's folder are links to it, hard or soft, which choose the toolchain."""
     rustup = hop.parent / "rustup"
-    return hop.parent.name == "bin" and rustup.is_file() and hop.is_file() and rustup.samefile(hop)
+    return hop.parent.name == "bin" and is_file(rustup) and is_file(hop) and rustup.samefile(hop)
 
 
 def _rustup_home(cargo: Path) -> Path:

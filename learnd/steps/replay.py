@@ -45,7 +45,11 @@ def replay(job: Job, place: Workplace, cancel: threading.Event) -> Sequence[Comm
         return []
     store = place.store(job.repo_id, job.repo_path)
     folder = learning_dir(job)
-    owner = Path(job.repo_path).stat()
+    try:
+        owner = Path(job.repo_path).stat()
+    except OSError as error:
+        # Work tree and tarball are gone alike: the same as a tarball that is missing alone.
+        return [RecordStall(job.id, "missing", job.repo_path, error.strerror or "no such folder")]
     request = ProofRequest(
         job_id=job.id,
         repo_path=Path(job.repo_path),

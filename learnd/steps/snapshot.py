@@ -10,7 +10,7 @@ from typing import Literal
 
 from learnd.clock import iso, now, parse
 from learnd.crystalizer.redact import redact_line
-from learnd.harvest.faults import DiskFull, SnapshotDamaged, SnapshotError
+from learnd.harvest.faults import DiskFull, SnapshotDamaged, SnapshotError, disk_faults
 from learnd.harvest.gitfolder import NotARepository
 from learnd.harvest.snapshot import take_snapshot as take
 from learnd.settings import Settings
@@ -32,12 +32,15 @@ def take_snapshot(job: Job, place: Workplace, cancel: threading.Event) -> Sequen
         if job.requested:
             # A person vouches for whose work it is: what came after the run's end does not matter.
             request = replace(request, overlapping_runs=())
-        record = take(request, place.store(job.repo_id, job.repo_path), place.settings)
+        with disk_faults():
+            record = take(request, place.store(job.repo_id, job.repo_path), place.settings)
     except (SnapshotError, SnapshotDamaged, NotARepository) as error:
         cause = getattr(error, "cause", "not_a_repository")
         return [failure(job, place.settings, "capture", cause, str(error))]
     except DiskFull as error:
         raise MachineFault("disk", str(error)) from error
+    except OSError as error:
+        return [failure(job, place.settings, "capture", "unreadable", str(error))]
     if job.requested:
         record = record.model_copy(update={"not_attributable": None})
     return [RecordSnapshot(job.id, record, place.views().tombstone(job.repo_id, record.diff.sha256))]

@@ -155,9 +155,7 @@ def _pattern(connection: sqlite3.Connection, record: Recorded, prefix: str) -> N
 def _repository(connection: sqlite3.Connection, record: Recorded, prefix: str) -> None:
     event = record.data
     if isinstance(event, e.WorkTreeAdded):
-        _insert(
-            connection, f"{prefix}work_trees", {"path": event.path, "repo_id": event.repo_id, "since": event.added_at}
-        )
+        _watch(connection, prefix, event.path, event.repo_id, event.added_at)
     if not isinstance(event, e.RepositoryRegistered | e.RepositoryMoved):
         return
     columns: dict[str, object] = {
@@ -167,15 +165,22 @@ def _repository(connection: sqlite3.Connection, record: Recorded, prefix: str) -
     if isinstance(event, e.RepositoryRegistered):
         columns |= {"id": event.repo_id, "root_commit": event.root_commit, "registered_at": event.registered_at}
         _insert(connection, f"{prefix}repositories", columns)
-        tree = {"path": event.path, "repo_id": event.repo_id, "since": event.registered_at}
-        _insert(connection, f"{prefix}work_trees", tree)
+        _watch(connection, prefix, event.path, event.repo_id, event.registered_at)
         return
     connection.execute(
         f"UPDATE OR REPLACE {prefix}work_trees SET path = ? "  # noqa: S608
-        f"WHERE path = (SELECT path FROM {prefix}repositories WHERE id = ?)",
-        (event.path, event.repo_id),
+        f"WHERE path = (SELECT path FROM {prefix}repositories WHERE id = ?) AND repo_id = ?",
+        (event.path, event.repo_id, event.repo_id),
     )
     _update(connection, f"{prefix}repositories", event.repo_id, columns)
+
+
+def _watch(connection: sqlite3.Connection, prefix: str, path: str, repo_id: str, since: str) -> None:
+    """A path belongs to whom it was registered for last: `rm -r .git; git init` makes another repository of it."""
+    connection.execute(
+        f"INSERT OR REPLACE INTO {prefix}work_trees (path, repo_id, since) VALUES (?, ?, ?)",  # noqa: S608
+        (path, repo_id, since),
+    )
 
 
 def _host(connection: sqlite3.Connection, record: Recorded, prefix: str) -> None:
