@@ -27,12 +27,14 @@ from learnd.control import Control
 from learnd.engine import Engine
 from learnd.identity import user_name
 from learnd.repositories import register
+from learnd.retention import prune_all
 from learnd.settings import Settings, SettingsInvalid, read_settings
 from learnd.views.queries import WorkTreeRow
 from learnd.watcher import Watcher, watch_limits, watches_in_use
 
 PROBE_SECONDS = 30.0
 LATE_SECONDS = 5.0
+PRUNE_SECONDS = 3600.0
 PRUNE_SECONDS = 3600.0
 PING_SECONDS = 0.5
 STUCK_SECONDS = 120.0
@@ -128,7 +130,8 @@ class Daemon:
 
     def _loop(self, engine: Engine, threads: Sequence[threading.Thread | Watcher]) -> None:
         """Until a signal says to stop or to reload."""
-        probe_at = late_at = 0.0
+        late_at = 0.0
+        probe_at = time.monotonic() + PROBE_SECONDS
         while not self._told_to_end():
             moment = time.monotonic()
             if not all(thread.is_alive() for thread in threads):
@@ -178,17 +181,20 @@ class Daemon:
         self._news.put(None)
 
     def _take_in(self, engine: Engine, watcher: Watcher) -> None:
-        self._sweep_at = 0.0
-        while not engine.draining.is_set():
-            self._beat = time.monotonic()
+        self._sweep_at = prune_at = 0.0
+        while not self._is_over(engine):
             lost = self._sweep.is_set()
             if lost or time.monotonic() >= self._sweep_at:
                 self._sweep.clear()
+                with _patient():
+                    self._sweep_all(engine, watcher)
                 self._sweep_at = time.monotonic() + self._settings.sweep_seconds
                 if lost:
                     self._sweep_soon(SETTLE_SECONDS)
+            if time.monotonic() >= prune_at:
+                prune_at = time.monotonic() + PRUNE_SECONDS
                 with _patient():
-                    self._sweep_all(engine, watcher)
+                    prune_all(engine.place, lambda: self._is_over(engine))
             try:
                 news = self._news.get(timeout=min(1.0, max(0.0, self._sweep_at - time.monotonic())))
             except queue.Empty:
@@ -196,6 +202,11 @@ class Daemon:
             if news is not None:
                 with _patient():
                     self._hear(engine, *news)
+
+    def _is_over(self, engine: Engine) -> bool:
+        """Whether to end early; asked again and again, it also tells that the thread lives."""
+        self._beat = time.monotonic()
+        return engine.draining.is_set()
 
     def _sweep_soon(self, seconds: float) -> None:
         self._sweep_at = min(self._sweep_at, time.monotonic() + seconds)
@@ -215,8 +226,7 @@ class Daemon:
         for tree in trees:
             watcher.watch(tree.path)
             for seen in engine.sweep(tree):
-                self._beat = time.monotonic()
-                if engine.draining.is_set():
+                if self._is_over(engine):
                     return
                 if seen.done:
                     log.info("found by sweep", path=str(seen.path), what=seen.reason)

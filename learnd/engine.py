@@ -116,6 +116,7 @@ class Engine:
         self._clear_work()
         self.runner.recover()
         self.publisher.everything()
+        self.probe_faults()  # what was wrong when the last one worked here may be mended
         if self.settings.learning_enabled:
             for row in self.views().jobs(statuses=tuple(status.value for status in OPEN)):
                 self.scheduler.wake(row.id, row.repo_id)
