@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,7 @@ from support.repos import fix, put_manifest
 
 from events.catalog import FaultCleared, FaultRaised, JobLearned, JobOpened, ReplayInterrupted, ReplayStarted
 from learnd.engine import Engine
+from learnd.lab.launcher import tool
 from learnd.settings import Settings
 
 pytestmark = pytest.mark.sandbox
@@ -24,16 +25,18 @@ def own_mounts() -> bool:
     return os.geteuid() == 0 and subprocess.run(["unshare", "-m", "true"], check=False).returncode == 0
 
 
+def without_bwrap(folder: Path) -> list[str]:
+    """How to start a daemon that finds a file in bubblewrap's place that is no program."""
+    nothing = folder / "nothing"
+    nothing.touch(mode=0o644)
+    return ["unshare", "-m", "sh", "-c", f'mount --bind {nothing} {tool("bwrap")} && exec "$@"', "sh"]
+
+
 @pytest.mark.skipif(not own_mounts(), reason="needs root and unshare, to hide bubblewrap from one daemon alone")
 def test_without_a_sandbox_one_fault_is_raised_and_the_job_waits_and_goes_on_when_it_is_back(
     state: Path, repo: Path, tmp_path: Path
 ) -> None:
-    bwrap = shutil.which("bwrap")
-    assert bwrap is not None
-    nothing = tmp_path / "nothing"
-    nothing.touch(mode=0o644)
-    hidden = ["unshare", "-m", "sh", "-c", f'mount --bind {nothing} {bwrap} && exec "$@"', "sh"]
-    with Daemon(state, prefix=hidden) as daemon:
+    with Daemon(state, prefix=without_bwrap(tmp_path)) as daemon:
         daemon.ready()
         fix(repo)
         put_manifest(repo)
@@ -47,8 +50,7 @@ def test_without_a_sandbox_one_fault_is_raised_and_the_job_waits_and_goes_on_whe
         daemon.signal(signal.SIGHUP)
         until(lambda: daemon.boots() > boots, "a daemon that serves again")
         assert waiting(daemon)
-        subprocess.run(["nsenter", "-t", str(daemon.pid), "-m", "umount", bwrap], check=True)
-        boots = daemon.boots()
+        subprocess.run(["nsenter", "-t", str(daemon.pid), "-m", "umount", tool("bwrap")], check=True)
         daemon.signal(signal.SIGHUP)  # it looks at once then, without it within half a minute
         daemon.waits_for(JobLearned)
         assert daemon.end() == 0
@@ -59,6 +61,21 @@ def test_without_a_sandbox_one_fault_is_raised_and_the_job_waits_and_goes_on_whe
         (job,) = engine.views().jobs()
         assert (job.status, job.evidence) == ("learned", "proven")
     assert len(events(state, JobOpened)) == 1
+
+
+@pytest.mark.skipif(not own_mounts(), reason="needs root and unshare, to hide bubblewrap from one daemon alone")
+def test_a_fault_that_stood_when_the_daemon_was_killed_is_looked_at_by_whoever_works_next(
+    state: Path, repo: Path, tmp_path: Path
+) -> None:
+    with Daemon(state, prefix=without_bwrap(tmp_path)) as daemon:
+        daemon.ready()
+        fix(repo)
+        put_manifest(repo)
+        daemon.waits_for(ReplayInterrupted)
+        daemon.kill()
+    environ = {"PATH": os.environ["PATH"], "LEARND_STATE_DIR": str(state), "LEARND_LAB__CHEAP_SECONDS": "0"}
+    subprocess.run([sys.executable, "-m", "learnd", "once"], env=environ, check=True, capture_output=True)
+    assert len(events(state, FaultCleared)) == len(events(state, JobLearned)) == 1
 
 
 def waiting(daemon: Daemon) -> bool:
