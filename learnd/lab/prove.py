@@ -9,6 +9,7 @@ guessed; free text in the evidence and in the log is redacted.
 
 from __future__ import annotations
 
+import re
 import shlex
 import threading
 import time
@@ -34,6 +35,9 @@ from learnd.lab.verdict import Expected, Judgement, Replayed, flake_upper_bound,
 from learnd.settings import Lab
 
 LOG_NAME = "scenario-validation.log"
+RUNNER_SETTINGS = re.compile(
+    r"\.?pytest\.(ini|toml)|tox\.ini|setup\.cfg|pyproject\.toml|(jest|vitest|vite)\.config\.\w+|\.mocharc(\.\w+)?"
+)
 TURNED_MAX = 50
 DETAIL_MAX = 2000
 SMALLEST_HUNK_S = 1.0
@@ -148,8 +152,10 @@ def _examine(request: ProofRequest, laboratory: Laboratory, change: Change) -> E
 def read_change(request: ProofRequest, store: SnapshotStore) -> Change:
     """The change of a snapshot: base with the change's test files over it, snapshot, and source units between them.
 
-    Test files are those whose path says so to any stack, and the scenario's fixtures. A repository's own stacks can
-    add to what learnd's call a test, never take from it: a test taken for source could prove a test-only change.
+    Test files are those whose path says so to any stack, the scenario's fixtures, and the runners' settings: these
+    choose which tests run and what is loaded beside them, so both sides are judged under the same. A repository's own
+    stacks can add to what learnd's call a test, never take from it: a test taken for source could prove a test-only
+    change.
     """
     record = request.record
     before = {entry.path: entry for entry in store.list_files(record.base_tree)}
@@ -158,7 +164,9 @@ def read_change(request: ProofRequest, store: SnapshotStore) -> Change:
     tree_bytes = sum(entry.size for entry in after.values())
 
     def is_test(path: str) -> bool:
-        return is_test_path(path, stacks) or any(path == name or path.startswith(f"{name}/") for name in fixtures)
+        if is_test_path(path, stacks) or RUNNER_SETTINGS.fullmatch(path.rpartition("/")[2]):
+            return True
+        return any(path == name or path.startswith(f"{name}/") for name in fixtures)
 
     stacks = (*load(agent_dir() / FOLDER.removeprefix(".agent/")).stacks, *request.stacks)
     fixtures = tuple(name.rstrip("/") for name in request.scenario.fixtures)

@@ -33,6 +33,7 @@ _RAISED = re.compile(r"^E?[ \t]*(?:[\w.]+\.)?(\w*(?:Error|Exception))\b:? ?(.*)$
 _NO_NAME = re.compile(r"cannot import name '?(\w+)'?")
 _NO_MODULE = re.compile(r"No module named '?([\w.]+)'?")
 _NO_ATTRIBUTE = re.compile(r"(?:module|type object) '[\w.]+' has no attribute '(\w+)'")
+_NO_PLUGIN = re.compile(r"^Error importing plugin ")
 _UNDEFINED = re.compile(r"name '(\w+)' is not defined")
 
 
@@ -154,6 +155,9 @@ def _told_by_output(text: str) -> TestResult | None:
     if not raised:
         return None
     name, message = raised[-1]
+    if _NO_PLUGIN.search(message):
+        # Settings that load a plugin: what is missing there says nothing about the code under test.
+        return TestResult("error", "the runner's settings load a plugin that is not there", "setup")
     kind, symbols = _kind_of_text(name, message)
     return TestResult("error", f"{name}: {message}"[:400], kind, symbols)
 
