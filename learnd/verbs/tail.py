@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
+import sqlite3
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -180,17 +181,26 @@ def _follow(place: Place, position: int, tell: Callable[[Recorded], None]) -> No
         query = "SELECT position, hash FROM events WHERE position <= ? ORDER BY position DESC LIMIT ?"
         told = book.rows(query, (position, REMEMBERED))
         seen.extend((int(str(number)), str(hash_)) for number, hash_ in reversed(told))
+    pause = threading.Event()
+    failures = 0
     while True:
         try:
             for record in _from(place, position):
                 tell(record)
                 seen.append((record.position, record.hash))
                 position = record.position
+                failures = 0
         except LogReplaced as error:
             note(str(error).partition(". Next")[0])
             _wait_for(place)
             position = _common(place, seen)
             note(f"going on behind position {position} of the log that is there now")
+        except (LogUnusable, sqlite3.Error) as error:
+            # A log that is being swapped or made fails in many ways, and only for a moment.
+            failures += 1
+            if failures > BEING_MADE_S / POLL_S:
+                raise Stop(f"{place.log} cannot be read any more: {error}. Next: learnd verify") from error
+            pause.wait(POLL_S)
 
 
 def _from(place: Place, position: int) -> Iterator[Recorded]:

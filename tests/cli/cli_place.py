@@ -19,7 +19,9 @@ from typing import Any
 from support import histories as h
 
 from learnd.door import Door, Handled
-from learnd.views.store import open_for_writing
+from learnd.repositories import register
+from learnd.views.queries import Views
+from learnd.views.store import open_for_writing, read_connection
 from state import commands as c
 from state.decide import Command
 from state.job import JobStatus
@@ -72,7 +74,7 @@ class CliPlace:
         """Start a verb that runs until it is stopped; it is ended with the test at the latest."""
         process = subprocess.Popen(
             self._argv(argv), stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True,
-            cwd=self.root, env={**self.env, **(env or {})},
+            cwd=self.root, env={**self.env, **(env or {})}, preexec_fn=_interruptible,  # noqa: PLW1509 - one call, no lock
         )  # fmt: skip
         self._running.append(process)
         return process
@@ -141,6 +143,13 @@ class CliPlace:
                 outcome = door.handle(command, "root")
                 assert isinstance(outcome, Handled), outcome
 
+    def registered(self, name: str) -> Path:
+        """A repository that is registered and not laid out."""
+        repo = a_repository(self.root / name)
+        with open_for_writing(self.log) as log:
+            register(Door(log), Views(read_connection(log)), repo, "root")
+        return repo
+
     def jobs_in(self, *statuses: JobStatus) -> dict[JobStatus, str]:
         """A job in each status, in a log; ids by status."""
         ids = {status: hashlib.sha256(status.value.encode()).hexdigest() for status in statuses}
@@ -154,9 +163,8 @@ class CliPlace:
         repo = self.root / "library"
         if not repo.exists():
             a_repository(repo)
-            run = dataclasses.replace(
-                h.RUN, repo_path=str(repo), manifest_path=str(repo / ".runs/t/cli/r/manifest.json")
-            )
+            manifest = a_manifest(repo, "t", "r", completed_at=h.AT)
+            run = dataclasses.replace(h.RUN, repo_path=str(repo), manifest_path=str(manifest))
             self.record(*(_for_job(command, h.JOB, run) for command in h.WAY_TO[JobStatus.LEARNED]))
         ids = {status: hashlib.sha256(f"pattern {status.value}".encode()).hexdigest() for status in statuses}
         for status in statuses:
@@ -172,6 +180,11 @@ class CliPlace:
 def _for_job(command: c.JobCommand, job_id: str, run: c.RunRef) -> c.JobCommand:
     changed = dataclasses.replace(command, job_id=job_id)
     return dataclasses.replace(changed, run=run) if hasattr(command, "run") else changed
+
+
+def _interruptible() -> None:
+    """Tests that run in the background of a shell inherit that Ctrl-C means nothing."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def until(true: Callable[[], bool]) -> None:

@@ -120,7 +120,7 @@ def test_follow_goes_on_behind_what_a_restored_log_still_holds(place: CliPlace, 
     place.jobs_in(S.OPENED)
     until(lambda: len(reader.positions()) > head)
     assert reader.positions() == [*range(1, head + 1), 11]
-    reader.process.send_signal(signal.SIGINT)
+    reader.process.terminate()
     assert "was replaced" in reader.process.stderr.read()  # type: ignore[union-attr]
 
 
@@ -131,5 +131,6 @@ def test_follow_starts_over_in_a_log_of_another_history(place: CliPlace) -> None
     for side in place.state.iterdir():
         side.unlink()
     place.jobs_in(S.SNAPSHOTTED)
-    until(lambda: len(reader.positions()) == 12)
+    until(lambda: len(reader.positions()) == 12 or reader.process.poll() is not None)
+    assert reader.process.poll() is None, reader.process.communicate()[1]
     assert reader.positions() == [*range(1, 11), 1, 2]

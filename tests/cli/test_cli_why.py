@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -15,9 +16,7 @@ S = JobStatus
 @pytest.fixture
 def repo(place: CliPlace) -> Path:
     """A registered repository."""
-    made = a_repository(place.root / "shop")
-    assert place.learnd("init", made, "--yes").code == 0
-    return made
+    return place.registered("shop")
 
 
 def why(place: CliPlace, what: object) -> dict[str, object]:
@@ -29,15 +28,16 @@ def why(place: CliPlace, what: object) -> dict[str, object]:
 
 
 def test_a_job_s_answer_has_since_event_and_command(place: CliPlace) -> None:
-    for status, identity in place.jobs_in(*BLOCKED).items():
+    ids = place.jobs_in(*BLOCKED)
+    events = [json.loads(line) for line in place.learnd("tail", "--json", "--since", "0").lines]
+    for status, identity in ids.items():
         told = why(place, identity[:8])
         assert told["stands"] == status.value
         assert str(told["next"]).startswith(f"learnd approve {identity[:8]}")
         event = told["because"]
         assert isinstance(event, dict)
-        found = place.learnd("tail", "--json", "--since", str(event["position"] - 1)).lines[0]
-        assert f'"type": "{event["type"]}"' in found
-        assert f'"at": "{told["since"]}"' in found
+        recorded = events[event["position"] - 1]
+        assert (recorded["type"], recorded["at"]) == (event["type"], told["since"])
 
 
 def test_a_job_that_waits_for_the_machine_says_so(place: CliPlace) -> None:
@@ -99,22 +99,18 @@ def test_a_stub_and_a_link_are_followed_to_the_run(place: CliPlace, repo: Path) 
         assert told["way"]
 
 
-@pytest.mark.parametrize(
-    ("text", "stands", "said"),
-    [
-        ('{"mode": "mcp", "started_at": "x", "command": "y"}', "not a run", "MCP server"),
-        ('{"version": 1, "task_id": "t", "run_id": "r"}', "not a run", "trimmed"),
-        ('{"runner": "somebody"}', "not a run", "somebody"),
-        ('{"version": 1, ', "unreadable", "half-written"),
-    ],
-)
-def test_a_file_that_is_no_run_says_what_it_is(place: CliPlace, repo: Path, text: str, stands: str, said: str) -> None:
+def test_a_file_that_is_no_run_says_what_it_is(place: CliPlace, repo: Path) -> None:
     file = repo / ".runs/t/cli/r/manifest.json"
     file.parent.mkdir(parents=True)
-    file.write_text(text)
-    told = why(place, file)
-    assert told["stands"] == stands
-    assert said in str(told["reason"])
+    for text, stands, said in (
+        ('{"mode": "mcp", "started_at": "x", "command": "y"}', "not a run", "MCP server"),
+        ('{"version": 1, "task_id": "t", "run_id": "r"}', "not a run", "trimmed"),
+        ('{"version": 1, ', "unreadable", "half-written"),
+    ):
+        file.write_text(text)
+        told = why(place, file)
+        assert told["stands"] == stands
+        assert said in str(told["reason"])
 
 
 def test_a_link_out_of_the_repository_is_refused(place: CliPlace, repo: Path) -> None:
