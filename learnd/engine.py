@@ -138,6 +138,8 @@ class Engine:
         end_orphans()
         for root in work_roots(self.place.work_dir, self.settings.lab.work_dir):
             sweep_work(root, ())
+            with contextlib.suppress(OSError):  # not there, or something of somebody else's is in it
+                root.rmdir()
 
     # --- taking runs in ---
 

@@ -160,8 +160,10 @@ def processes(marker: str) -> list[str]:
 
 
 def left_behind(state: Path) -> list[str]:
-    """Folders that replays left."""
-    return [str(entry) for root in work_roots(state / "work", None) if root.is_dir() for entry in root.iterdir()]
+    """Folders that replays left: none, and in memory not even the one that they lie in."""
+    in_memory, on_disk = work_roots(state / "work", None)
+    inside = [entry for root in (in_memory, on_disk) if root.is_dir() for entry in root.iterdir()]
+    return [str(entry) for entry in (in_memory, *inside) if entry.exists()]
 
 
 def block(manifest: Path) -> dict[str, dict[str, object]]:
