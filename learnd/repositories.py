@@ -7,6 +7,7 @@ old place any more: two clones are two repositories.
 
 from __future__ import annotations
 
+import os
 import uuid
 from pathlib import Path
 
@@ -29,6 +30,8 @@ def register(door: Door, views: Views, path: Path, actor: str) -> WorkTreeRow:
     """
     identity = identify(path)
     tree = str(identity.work_tree)
+    if not _storable(tree, str(identity.common_dir)):
+        raise RegistrationRefused(f"{tree!a} is not UTF-8, which the log cannot hold. Next: rename the folder")
     known = _known(views, identity)
     if known is None:
         outcome = door.handle(_registration(identity), actor)
@@ -45,9 +48,16 @@ def register(door: Door, views: Views, path: Path, actor: str) -> WorkTreeRow:
     return _row(views, tree)
 
 
+def _storable(*paths: str) -> bool:
+    try:
+        return all(path.encode() for path in paths)
+    except UnicodeEncodeError:
+        return False
+
+
 def registered(views: Views, path: Path) -> WorkTreeRow | None:
     """The watched work tree that `path` lies in, if it is registered: the innermost one."""
-    real = path.resolve()
+    real = Path(os.path.realpath(path))  # resolve() raises where links lead in a circle
     trees = [row for row in views.work_trees() if real.is_relative_to(row.path)]
     return max(trees, key=lambda row: len(row.path), default=None)
 

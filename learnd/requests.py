@@ -14,6 +14,10 @@ PROTOCOL = 1
 """Grows when a request changes its meaning: an old command line and a new daemon must notice."""
 
 
+AbsolutePath = Annotated[str, Field(pattern=r"^/[^\x00]*$", max_length=4096)]
+"""Whoever holds the log stands in another folder than whoever asks."""
+
+
 class Request(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -60,14 +64,14 @@ class RestorePattern(Request):
 
 class RegisterRepo(Request):
     verb: Literal["register"] = "register"
-    path: str
+    path: AbsolutePath
 
 
 class LearnRun(Request):
     """Learn from the run at `manifest`; asked for by hand, its age does not matter."""
 
     verb: Literal["learn"] = "learn"
-    manifest: str
+    manifest: AbsolutePath
 
 
 class RebuildModels(Request):

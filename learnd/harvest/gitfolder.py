@@ -56,8 +56,8 @@ def find(path: Path) -> GitFolder:
     """The work tree that `path` is in. Raises NotARepository: no git folder, a bare repository, reftable refs."""
     try:
         return _find(path)
-    except PermissionError as error:
-        raise NotARepository(f"{error.filename} may not be read. Next: give learnd's user access to it") from error
+    except OSError as error:
+        raise NotARepository(f"{error.filename or path} cannot be looked into: {error.strerror}") from error
 
 
 def _find(path: Path) -> GitFolder:
