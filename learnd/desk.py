@@ -12,6 +12,8 @@ from typing import assert_never
 
 import structlog
 
+from events.log import AppendFailed, AppendOutcomeUnknown
+from learnd.door import Contention
 from learnd.harvest.faults import DiskFull, SnapshotDamaged, SnapshotError
 from learnd.harvest.gitfolder import NotARepository
 from learnd.harvest.snapshot import rebuild_tarball
@@ -97,6 +99,10 @@ class Desk:
             return Reply(code="not_written", message=str(error))
         except FolderRefused as error:
             return Reply(code="folder_refused", message=str(error))
+        except AppendOutcomeUnknown:
+            raise  # nobody can say what the log holds now: no answer is better than a wrong one
+        except (AppendFailed, Contention) as error:
+            return Reply(code="not_recorded", message=f"nothing was changed: {error}")
         assert_never(request)
 
     # --- jobs ---
@@ -106,7 +112,8 @@ class Desk:
         person = self._person(request, actor)
         job = self._place.door.job(row.id)
         if request.scenario is None:
-            if job.status is JobStatus.STALLED_SNAPSHOT and not job.tarball_rebuilt:
+            stalled = job.status is JobStatus.STALLED_SNAPSHOT and not job.tarball_rebuilt
+            if stalled and actor in person.approvers:
                 self._rebuild(job, actor)
             return c.Approve(row.id, person, request.grant_usd, request.accept_unproven)
         parsed = parse_manual(request.scenario)
