@@ -27,6 +27,19 @@ PAUSE_S = 0.25
 """Whoever holds the log without answering is starting, stopping, or another verb: that passes."""
 
 
+@contextmanager
+def understood() -> Iterator[None]:
+    """Make a request in this block: what it cannot say (a path that is not UTF-8, infinite dollars) is a Stop."""
+    from pydantic import ValidationError
+
+    try:
+        yield
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise Stop(f"{where}: {first['msg']}. Next: the verb with --help", USAGE) from error
+
+
 def settled(log: Path | None, request: Request, *, may_make_log: bool = False) -> Reply:
     """What was done about a request. Raises Stop with the reason when nothing was."""
     place = place_of(log)

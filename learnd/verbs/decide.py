@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from learnd.verbs.asking import settled
+from learnd.verbs.asking import settled, understood
 from learnd.verbs.reading import reading
 from learnd.verbs.terminal import USAGE, Stop, confirm, say
 
@@ -30,18 +30,16 @@ def approve(
     """Move a blocked job on."""
     from learnd.requests import ApproveJob  # brings pydantic
 
-    reply = settled(
-        log,
-        ApproveJob(
+    with understood():
+        request = ApproveJob(
             job=job,
             claimed=word.approver,
             reason=word.reason,
             scenario=_text(scenario) if scenario else None,
             grant_usd=grant_usd,
             accept_unproven=accept_unproven,
-        ),
-    )
-    say(reply.message)
+        )
+    say(settled(log, request).message)
     return 0
 
 

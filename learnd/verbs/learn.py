@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from learnd.clock import now
 from learnd.ids import short
-from learnd.verbs.asking import settled
+from learnd.verbs.asking import settled, understood
 from learnd.verbs.reading import reading
 from learnd.verbs.start import work_tree
 from learnd.verbs.terminal import USAGE, Stop, print_json, say
@@ -53,7 +53,8 @@ def learn(log: Path | None, path: Path, asked: Asked, *, as_json: bool) -> int:
     manifest = _manifest(path, Path(tree.path), asked)
     from learnd.requests import LearnRun  # brings pydantic
 
-    request = LearnRun(manifest=str(manifest), reason=asked.reason, claimed=asked.approver)
+    with understood():
+        request = LearnRun(manifest=str(manifest), reason=asked.reason, claimed=asked.approver)
     reply = settled(log, request)
     job = str(reply.data.get("job") or "")
     if as_json:

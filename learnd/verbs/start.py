@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from learnd.verbs.asking import settled
+from learnd.verbs.asking import settled, understood
 from learnd.verbs.terminal import USAGE, Stop, confirm, say
 
 
@@ -16,6 +16,8 @@ def init(log: Path | None, repo: Path, *, yes: bool) -> int:
     from learnd.requests import RegisterRepo
 
     root = work_tree(repo)
+    with understood():
+        request = RegisterRepo(path=str(root))
     try:
         planned = layout.plan(root)
     except (AssetsMissing, FolderRefused, OSError) as error:
@@ -34,7 +36,7 @@ def init(log: Path | None, repo: Path, *, yes: bool) -> int:
     for left in applied.left:
         if left not in planned.left:
             say(f"  {left}")
-    say(settled(log, RegisterRepo(path=str(root)), may_make_log=True).message)
+    say(settled(log, request, may_make_log=True).message)
     say()
     say("Next: have an agent finish a run that leaves a manifest under .runs/, then")
     say("  learnd once           works on all that is there, and ends")

@@ -156,6 +156,13 @@ def test_a_blocked_job_says_what_its_approval_lacks(place: CliPlace) -> None:
     assert place.learnd("approve", ids[S.LEARNED]).code == 1
 
 
+def test_dollars_that_are_no_number_exit_2(place: CliPlace) -> None:
+    identity = place.jobs_in(S.OVER_BUDGET)[S.OVER_BUDGET]
+    done = place.learnd("approve", identity, "--grant-usd", "inf")
+    assert done.code == 2
+    assert "grant_usd" in done.err
+
+
 def test_a_template_that_cannot_be_read_exits_2(place: CliPlace) -> None:
     identity = place.jobs_in(S.NEEDS_MANUAL_SCENARIO)[S.NEEDS_MANUAL_SCENARIO]
     done = place.learnd("approve", identity, "--scenario", place.root / "none.md")
