@@ -11,6 +11,7 @@ import re
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
 
 _SMALL = 1 << 16
@@ -115,15 +116,23 @@ def _is_git_dir(folder: Path) -> bool:
 
 def read_small(path: Path, limit: int = _SMALL) -> bytes | None:
     """A regular file of at most `limit` bytes; None when it is missing, larger, or anything else."""
+    file = _opened(path)
+    if file is None:
+        return None
+    with file:
+        return None if os.fstat(file.fileno()).st_size > limit else file.read(limit)
+
+
+def _opened(path: Path) -> BufferedReader | None:
+    """The regular file at `path`, links followed; None for anything else. Waits on nobody."""
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except (OSError, ValueError):
         return None
-    with os.fdopen(handle, "rb") as file:
-        found = os.fstat(handle)
-        if not stat.S_ISREG(found.st_mode) or found.st_size > limit:
-            return None
-        return file.read(limit)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        return None
+    return os.fdopen(handle, "rb")
 
 
 def is_regular(path: Path) -> bool:
@@ -192,15 +201,11 @@ def moves(folder: GitFolder) -> tuple[Move, ...]:
 
 
 def _moves(log: Path) -> Iterator[Move]:
-    try:
-        handle = os.open(log, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
+    file = _opened(log)
+    if file is None:
         return
-    with os.fdopen(handle, "rb") as file:
-        found = os.fstat(handle)
-        if not stat.S_ISREG(found.st_mode):
-            return
-        file.seek(max(0, found.st_size - _REFLOG_MAX))
+    with file:
+        file.seek(max(0, os.fstat(file.fileno()).st_size - _REFLOG_MAX))
         lines = file.read(_REFLOG_MAX).split(b"\n")
     for line in lines:
         match = _REFLOG_LINE.match(line)
