@@ -10,6 +10,8 @@ import pytest
 from hostile_place import Place, defined, place
 from support.repos import FIXED_CALC, FIXED_TESTS, manifest, put_manifest, write
 
+from learnd.settings import Lab
+
 pytestmark = pytest.mark.sandbox
 
 REPORT = """
@@ -35,7 +37,7 @@ def forge():
 
 @pytest.fixture
 def here(tmp_path: Path) -> Iterator[Place]:
-    with place(tmp_path) as found:
+    with place(tmp_path, lab=Lab(cheap_seconds=0, hunk_seconds=0)) as found:
         yield found
 
 

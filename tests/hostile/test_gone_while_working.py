@@ -17,8 +17,7 @@ pytestmark = pytest.mark.sandbox
 
 NOBODY = 65534
 STEPS = (
-    "taking the snapshot", "writing down", "looking for", "replaying the snapshot (1)", "replaying the base (2)",
-    "writing the pattern",
+    "taking the snapshot", "writing down", "looking for", "replaying the base (2)", "writing the pattern",
 )  # fmt: skip
 
 
@@ -147,6 +146,7 @@ def test_a_repository_whose_objects_are_damaged_has_a_defined_end(here: Place) -
 def test_a_run_in_a_repository_without_any_commit_is_learned_or_explained(here: Place) -> None:
     shutil.rmtree(here.repo / ".git")
     git(here.repo, "init", "-q", "-b", "main", ".")
+    here.sweep()  # another repository now, registered from here on
     changed_run(here)
     job = here.settle()
     assert defined(job.status)
