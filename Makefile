@@ -10,7 +10,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := demo
-.PHONY: demo test lint interop bench setup sandbox producer clean
+.PHONY: demo test lint interop bench setup sandbox tracer producer clean
 
 NEWEST = import sys; sys.exit(sys.version_info < (3, 11))
 PYTHON ?= $(shell for python in python3.11 python3 python3.12 python3.13; do \
@@ -30,7 +30,7 @@ AS_ROOT = as_root() { if [ "$$(id -u)" = 0 ]; then "$$@"; else sudo -n "$$@"; fi
 demo: setup sandbox
 	@$(BIN)/learnd demo
 
-test: lint sandbox
+test: lint sandbox tracer
 	LEARND_TEST_PRODUCER="$(abspath $(wildcard $(PRODUCER)))" $(BIN)/python -m pytest -n auto
 
 lint: setup
@@ -65,6 +65,11 @@ $(READY): requirements-dev.lock pyproject.toml | $(BIN)/python
 sandbox:
 	@command -v bwrap >/dev/null || { $(AS_ROOT); apt bubblewrap; } \
 		|| echo "Replays are not isolated without bubblewrap. Next: install the package bubblewrap" >&2
+
+# The tests that make a disk fail do it through strace, and are skipped where it is not.
+tracer:
+	@command -v strace >/dev/null || { $(AS_ROOT); apt strace; } \
+		|| echo "Some crash tests are skipped without strace. Next: install the package strace" >&2
 
 producer: $(PRODUCER)/package.json
 

@@ -35,7 +35,6 @@ from learnd.watcher import Watcher, watch_limits, watches_in_use
 PROBE_SECONDS = 30.0
 LATE_SECONDS = 5.0
 PRUNE_SECONDS = 3600.0
-PRUNE_SECONDS = 3600.0
 PING_SECONDS = 0.5
 STUCK_SECONDS = 120.0
 """An intake that has not looked at one manifest for so long is stuck: systemd may restart us."""
@@ -81,7 +80,9 @@ class Daemon:
         engine.start()
         watcher = Watcher(lambda tree, path: self._news.put((tree, path)), self._lost)
         engine.desk.watched = lambda tree: self._lost(f"{tree} was registered")
-        control = Control(self._settings.state_dir, engine.desk.answer, lambda: self._health(engine))
+        controls = [
+            Control(folder, engine.desk.answer, lambda: self._health(engine)) for folder in self._socket_folders
+        ]
         threads = [
             threading.Thread(target=self._work, args=(engine,), name=f"worker-{n}") for n in range(self._workers)
         ]
@@ -98,20 +99,28 @@ class Daemon:
         try:
             self._loop(engine, [*threads, *([watcher] if self._settings.learning_enabled else [])])
         finally:
-            self._end(engine, watcher, control, threads)
+            self._end(engine, watcher, controls, threads)
+
+    @property
+    def _socket_folders(self) -> list[Path]:
+        """Beside the log, and where systemd gives a system service a folder that all users may enter."""
+        runtime = os.environ.get("RUNTIME_DIRECTORY")
+        shared = [Path(runtime.split(":", maxsplit=1)[0])] if runtime else []
+        return [self._settings.state_dir, *shared]
 
     @property
     def _workers(self) -> int:
         return self._settings.workers if self._settings.learning_enabled else 0
 
-    def _end(self, engine: Engine, watcher: Watcher, control: Control, threads: list[threading.Thread]) -> None:
+    def _end(self, engine: Engine, watcher: Watcher, controls: list[Control], threads: list[threading.Thread]) -> None:
         log.info("draining")
         engine.drain()
         self._news.put(None)
         if self._settings.learning_enabled:
             watcher.stop()
         self._join(threads)
-        control.close()
+        for control in controls:
+            control.close()
         with _patient():
             engine.publisher.late()
             engine.stop(drained=True)

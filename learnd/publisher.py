@@ -8,6 +8,7 @@ active pattern is told to the door, because the files are where it is seen.
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -75,7 +76,7 @@ class Publisher:
             publish()
             self.troubles.pop(shown, None)
         except FileNotFoundError:
-            self.troubles.pop(shown, None)  # the run was deleted, and what it would have been told with it
+            self.troubles.pop(shown, None)  # deleted while we looked: there is nobody to tell
         except NEVER as error:
             self.troubles[shown] = str(error)
             log.warning("not published", what=shown, reason=str(error))
@@ -87,8 +88,10 @@ class Publisher:
         row = self._place.views().job(job_id)
         if row.status in UNPUBLISHED or not self._is_latest(row):
             return  # a later completion of the same run owns the manifest now
-        history = self._history(row)
         repo, manifest = Path(row.repo_path), Path(row.manifest_path)
+        if not os.path.lexists(manifest):
+            return  # the run was deleted, and whom it would have told with it
+        history = self._history(row)
         write_learning(manifest, repo, learning_block(history))
         write_learnd_json(manifest.parent, repo, learnd_file(history))
         if row.status in AT_REST:

@@ -68,6 +68,8 @@ class _Drive:
     done: threading.Event = field(default_factory=threading.Event)
 
     def run(self, roots: Sequence[Path]) -> int:
+        from learnd.retention import prune_all
+
         known = {tree.path for tree in self.engine.views().work_trees()}
         self._register(roots)
         head = self.engine.log.head()[0]
@@ -77,6 +79,7 @@ class _Drive:
             self._sweep(known)
             self._work()
             self._finish()
+            prune_all(self.engine.place, lambda: self.stopped_by is not None)
         self.engine.stop(drained=True)
         return self._report()
 

@@ -38,7 +38,10 @@ def init(log: Path | None, repo: Path, *, yes: bool) -> int:
             say(f"  {left}")
     say(settled(log, request, may_make_log=True).message)
     say()
-    say("Next: have an agent finish a run that leaves a manifest under .runs/, then")
+    if applied.done:
+        say("Next: commit what was laid out, so that it is no part of the first run's change.")
+    lead = "Then" if applied.done else "Next:"
+    say(f"{lead} have an agent finish a run that leaves a manifest under .runs/, and")
     say("  learnd once           works on all that is there, and ends")
     say("  learnd daemon         keeps watching")
     say("  learnd doctor         says what this machine lacks")

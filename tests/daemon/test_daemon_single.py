@@ -9,6 +9,7 @@ from daemon_process import PATIENCE_S, Daemon, events, until
 from support.repos import git, make_repo, manifest, put_manifest
 
 from events.catalog import DaemonStarted, DaemonStopped, JobOpened, WorkTreeAdded
+from learnd.control import health
 from learnd.requests import RegisterRepo
 
 
@@ -33,6 +34,16 @@ def test_the_socket_of_a_daemon_that_was_killed_does_not_stop_the_next(state: Pa
         assert second.end() == 0
     assert not (state / "control.sock").exists()
     assert len(events(state, DaemonStopped)) == 1, "a killed daemon says nothing"
+
+
+def test_a_system_service_answers_in_its_runtime_folder_too(state: Path, repo: Path) -> None:
+    shared = state.parent / "run"
+    shared.mkdir()
+    with Daemon(state, RUNTIME_DIRECTORY=str(shared)) as daemon:
+        daemon.ready()
+        assert health(shared)["pid"] == health(state)["pid"] == daemon.pid
+        assert daemon.end() == 0
+    assert list(shared.iterdir()) == []
 
 
 def test_a_reload_keeps_the_lock_of_the_log(state: Path, repo: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -292,6 +293,18 @@ def test_a_tampered_tarball_stalls_the_job_and_is_rebuilt_from_the_intact_tree(t
         work(engine)
         assert engine.views().job(job.id).status == "learned"
         assert tarball.read_bytes() == recorded
+
+
+def test_a_run_that_was_deleted_is_told_nothing_and_troubles_nobody(engine: Engine, repo: Path) -> None:
+    register(engine.door, engine.views(), repo, "anna")
+    fix(repo)
+    put_manifest(repo)
+    job = settle(engine, repo)
+    shutil.rmtree(Path(job.manifest_path).parent)
+    assert ask(engine, PromotePattern(pattern=str(job.pattern))).ok
+    engine.publisher.everything()
+    engine.publisher.late()
+    assert engine.publisher.troubles == {}
 
 
 def test_every_event_in_the_log_of_these_tests_is_of_the_catalog(engine: Engine, repo: Path) -> None:
