@@ -20,7 +20,7 @@ from learnd.clock import now, seconds_between
 from learnd.ids import short
 from learnd.verbs import diagnostics
 from learnd.verbs.asking import engine, locked, settings_for
-from learnd.verbs.reading import place_of
+from learnd.verbs.reading import no_log, place_of
 from learnd.verbs.serve import own_packages
 from learnd.verbs.start import work_tree
 from learnd.verbs.terminal import Stop, clean, clock_time, is_terminal, note, say
@@ -43,8 +43,11 @@ LATE_TRIES = 10
 def once(log: Path | None, repos: Sequence[Path]) -> int:
     """Work on all that is pending. 0: everything is at rest; 1: something is blocked, held by a fault, or waits."""
     own_packages()
-    settings = settings_for(place_of(log))
+    place = place_of(log)
+    settings = settings_for(place)
     roots = [work_tree(repo) for repo in repos]
+    if not roots and not place.has_log():
+        raise Stop(no_log(place))
     diagnostics.configure(quiet=True)
     if not settings.learning_enabled:
         say("learning is off (LEARNING_PIPELINE_ENABLED=0): nothing was done")
@@ -71,6 +74,8 @@ class _Drive:
         from learnd.retention import prune_all
 
         known = {tree.path for tree in self.engine.views().work_trees()}
+        if not roots and not known:
+            raise Stop("no repository is registered. Next: learnd init REPO")
         self._register(roots)
         head = self.engine.log.head()[0]
         statuses = {row.id: row.status for row in self.engine.views().jobs()}

@@ -206,6 +206,13 @@ def test_once_registers_what_it_is_given_and_leaves_older_runs_alone(place: CliP
     assert (again.code, again.out, again.err) == (0, "", "")
 
 
+def test_once_without_a_repository_makes_no_log_and_says_what_to_do(place: CliPlace) -> None:
+    done = place.learnd("once")
+    assert done.code == 1
+    assert "learnd init" in done.err
+    assert not place.state.exists()
+
+
 def test_once_exits_0_when_all_is_at_rest(place: CliPlace, repo: Path) -> None:
     a_manifest(repo, status="failed")
     done = place.learnd("once")
