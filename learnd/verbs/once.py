@@ -74,11 +74,11 @@ class _Drive:
         from learnd.retention import prune_all
 
         known = {tree.path for tree in self.engine.views().work_trees()}
-        if not roots and not known:
+        statuses = {row.id: row.status for row in self.engine.views().jobs()}
+        if not (roots or known or statuses):
             raise Stop("no repository is registered. Next: learnd init REPO")
         self._register(roots)
         head = self.engine.log.head()[0]
-        statuses = {row.id: row.status for row in self.engine.views().jobs()}
         with self._signals(), _told(self.engine, head, statuses):
             self.engine.start()
             self._sweep(known)
