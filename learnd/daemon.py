@@ -195,9 +195,9 @@ class Daemon:
             lost = self._sweep.is_set()
             if lost or time.monotonic() >= self._sweep_at:
                 self._sweep.clear()
+                self._sweep_at = time.monotonic() + self._settings.sweep_seconds
                 with _patient():
                     self._sweep_all(engine, watcher)
-                self._sweep_at = time.monotonic() + self._settings.sweep_seconds
                 if lost:
                     self._sweep_soon(SETTLE_SECONDS)
             if time.monotonic() >= prune_at:
@@ -237,6 +237,9 @@ class Daemon:
             for seen in engine.sweep(tree):
                 if self._is_over(engine):
                     return
+                if seen.what == "unreadable":
+                    # Perhaps only half written; nobody tells of its end when its creation was not heard.
+                    self._sweep_soon(IN_PLACE_SECONDS)
                 if seen.done:
                     log.info("found by sweep", path=str(seen.path), what=seen.reason)
         self._check_watches(engine, trees)
