@@ -6,7 +6,6 @@ People see and type the shortest unique prefix, at least `SHORTEST` digits, as w
 from __future__ import annotations
 
 import hashlib
-import uuid
 
 SHORTEST = 8
 
@@ -21,11 +20,6 @@ def job_id(repo_id: str, task_id: str, run_id: str, moment: str) -> str:
 def pattern_id(job_id: str) -> str:
     """The id of the pattern that a job drafts."""
     return _digest("pattern", job_id)
-
-
-def snapshot_id(job_id: str, attempt_group: int = 0) -> str:
-    """A uuid that follows from the job: a retry of the snapshot finds the tag of the first try."""
-    return str(uuid.UUID(_digest("snapshot", job_id, str(attempt_group))[:32]))
 
 
 def _digest(*parts: str) -> str:

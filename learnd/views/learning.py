@@ -46,8 +46,6 @@ from state.job import Job, JobStatus
 NO_MODEL = "extractive"
 """The schema wants a model's name; the embedded author has none."""
 
-REJECTING = ("PatternRejected", "PatternQuarantined")
-
 
 class History:
     """One job's records and those of the pattern that it led to, ready to be asked."""
