@@ -367,17 +367,30 @@ class JobDismissed(Approval):
 
 # --- a job: facts that change no status -------------------------------------------------------------
 
-AlertKind = Literal["snapshot_failed", "stalled_snapshot", "needs_manual_scenario", "over_budget"]
+
+class JobExpedited(Approval):
+    """A person let the job go first, and not wait for its next attempt."""
+
+    type: Literal["JobExpedited"] = "JobExpedited"
+
+
+AlertKind = Literal[
+    "snapshot_failed", "stalled_snapshot", "needs_manual_scenario", "over_budget",
+    "validation_failed", "crystalization_failed", "awaiting_approval", "machine_fault",
+]  # fmt: skip
+Severity = Literal["P1", "P2", "P3", "P4", "P5"]
+AlertChannel = Literal["slack", "pagerduty", "journal"]
 
 
 class AlertRaised(Event):
-    """Somebody should look at the job."""
+    """Somebody should look at the job, or at the machine. `about` is the cause, or the fault's kind."""
 
     type: Literal["AlertRaised"] = "AlertRaised"
     alert_id: str
     kind: AlertKind
     message: str
-    severity: str
+    severity: Severity
+    about: str = ""
 
 
 class AlertDelivered(Event):
@@ -385,7 +398,7 @@ class AlertDelivered(Event):
 
     type: Literal["AlertDelivered"] = "AlertDelivered"
     alert_id: str
-    channel: Literal["slack", "pagerduty", "journal"]
+    channel: AlertChannel
     target: str
     resolved: bool = False
 
@@ -395,19 +408,23 @@ class AlertFailed(Event):
 
     type: Literal["AlertFailed"] = "AlertFailed"
     alert_id: str
-    channel: Literal["slack", "pagerduty", "journal"]
+    channel: AlertChannel
     target: str
     error: str
 
 
 class RegressionDetected(Event):
-    """A promoted pattern's change came undone. `escaped` when a person had to report it."""
+    """A promoted pattern's change came undone. `escaped` when a person had to report it.
+
+    `committed_at` is when `commit` was made, where the repository knows it.
+    """
 
     type: Literal["RegressionDetected"] = "RegressionDetected"
     pattern_id: str
     commit: str
     escaped: bool
     detail: str = ""
+    committed_at: str | None = None
 
 
 # --- a pattern --------------------------------------------------------------------------------------
@@ -587,6 +604,46 @@ class WorkTreeAdded(Event):
     added_at: str
 
 
+class RepositoryForgotten(Approval):
+    """A person had learnd forget the repository: nothing of it is watched or kept, save this log."""
+
+    type: Literal["RepositoryForgotten"] = "RepositoryForgotten"
+    repo_id: str
+    path: str
+
+
+class LogBackedUp(Event):
+    """A backup of the log as it was at `position`, whose event has `hash`, was made and read back."""
+
+    type: Literal["LogBackedUp"] = "LogBackedUp"
+    path: str
+    position: int
+    hash: Digest
+    size_bytes: int
+
+
+class LogRestored(Event):
+    """The log was put back from a backup that ends at `position`.
+
+    `lost_position` is the last position that is known to have existed and is not in it; none when nothing is missing.
+    """
+
+    type: Literal["LogRestored"] = "LogRestored"
+    path: str
+    position: int
+    hash: Digest
+    lost_position: int | None = None
+
+
+class LogMigrated(Event):
+    """The log's file has another layout now; `backup` is the file as it was before."""
+
+    type: Literal["LogMigrated"] = "LogMigrated"
+    from_version: int
+    to_version: int
+    backup: str
+
+
 class DaemonStarted(Event):
     """A process holds the log and works."""
 
@@ -631,7 +688,7 @@ JobEvent = Union[  # noqa: UP007 - a tuple of types is taken from it below
     ReplayStarted, ReplayInterrupted, ChangeValidated, ValidationFailed,
     CrystalizationStarted, ModelCallSettled, CrystalizationAttemptFailed, BudgetExhausted,
     CrystalizationFailed, PatternDrafted, JobLearned,
-    JobRequeued, JobSkipped, JobDismissed,
+    JobRequeued, JobSkipped, JobDismissed, JobExpedited,
     AlertRaised, AlertDelivered, AlertFailed, RegressionDetected,
 ]  # fmt: skip
 PatternEvent = Union[  # noqa: UP007 - as above
@@ -641,8 +698,10 @@ PatternEvent = Union[  # noqa: UP007 - as above
     EvidenceAdded, EvidenceWithdrawn, ReintroductionDetected,
 ]  # fmt: skip
 MachineEvent = Union[  # noqa: UP007 - as above
-    RepositoryRegistered, RepositoryMoved, WorkTreeAdded, DaemonStarted, DaemonStopped, FaultRaised, FaultCleared
-]
+    RepositoryRegistered, RepositoryMoved, WorkTreeAdded, RepositoryForgotten,
+    DaemonStarted, DaemonStopped, FaultRaised, FaultCleared,
+    LogBackedUp, LogRestored, LogMigrated,
+]  # fmt: skip
 AnyEvent = Annotated[JobEvent | PatternEvent | MachineEvent, Field(discriminator="type")]
 
 JOB_EVENTS: tuple[type[Event], ...] = get_args(JobEvent)

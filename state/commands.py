@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from events.catalog import FaultKind
+from events.catalog import AlertChannel, AlertKind, FaultKind, Severity
 from events.values import Evidence, FileRef, Isolation, Scenario, SnapshotRecord, Usage
 
 
@@ -158,6 +158,7 @@ class SupplyScenario(JobCommand):
     person: Person
     scenario: Scenario
     file: FileRef
+    now: bool = False
 
 
 # --- replay -----------------------------------------------------------------------------------------
@@ -248,11 +249,15 @@ class FinishJob(JobCommand):
 
 @dataclass(frozen=True, slots=True)
 class Approve(JobCommand):
-    """Move a blocked job on, whatever blocks it; the status says which way is out."""
+    """Move a blocked job on, whatever blocks it; the status says which way is out.
+
+    `now` lets it go before all others; a job that only waits for its next attempt has no other way to be approved.
+    """
 
     person: Person
     grant_usd: float = 0.0
     accept_unproven: bool = False
+    now: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,10 +273,11 @@ class SkipJob(JobCommand):
 
 @dataclass(frozen=True, slots=True)
 class RaiseAlert(JobCommand):
-    alert_id: str
-    kind: Literal["snapshot_failed", "stalled_snapshot", "needs_manual_scenario", "over_budget"]
+    """Say that the job is blocked; `kind` is its status."""
+
+    kind: AlertKind
     message: str
-    severity: str
+    severity: Severity
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,7 +285,7 @@ class RecordAlertDelivery(JobCommand):
     """`error` set means that the delivery failed."""
 
     alert_id: str
-    channel: Literal["slack", "pagerduty", "journal"]
+    channel: AlertChannel
     target: str
     resolved: bool = False
     error: str | None = None
@@ -287,10 +293,13 @@ class RecordAlertDelivery(JobCommand):
 
 @dataclass(frozen=True, slots=True)
 class ReportRegression(JobCommand):
+    """`person` reports one that escaped; without a person it was learnd that caught it."""
+
     pattern_id: str
     commit: str
-    escaped: bool
     detail: str = ""
+    committed_at: str | None = None
+    person: Person | None = None
 
 
 # --- patterns ---------------------------------------------------------------------------------------
@@ -469,5 +478,64 @@ class ClearFault:
     kind: FaultKind
 
 
-RepositoryCommand = RegisterRepository | MoveRepository | AddWorkTree
-MachineCommand = StartDaemon | StopDaemon | RaiseFault | ClearFault
+@dataclass(frozen=True, slots=True)
+class ForgetRepository:
+    repo_id: str
+    person: Person
+
+
+@dataclass(frozen=True, slots=True)
+class RaiseFaultAlert:
+    """Say that `fault` stands on this machine."""
+
+    fault: FaultKind
+    message: str
+    severity: Severity
+
+
+@dataclass(frozen=True, slots=True)
+class RecordFaultAlertDelivery:
+    """As `RecordAlertDelivery`, for an alert about the machine."""
+
+    alert_id: str
+    channel: AlertChannel
+    target: str
+    resolved: bool = False
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RecordBackup:
+    path: str
+    position: int
+    hash: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class RecordRestore:
+    path: str
+    position: int
+    hash: str
+    lost_position: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RecordMigration:
+    from_version: int
+    to_version: int
+    backup: str
+
+
+RepositoryCommand = RegisterRepository | MoveRepository | AddWorkTree | ForgetRepository
+MachineCommand = (
+    StartDaemon
+    | StopDaemon
+    | RaiseFault
+    | ClearFault
+    | RaiseFaultAlert
+    | RecordFaultAlertDelivery
+    | RecordBackup
+    | RecordRestore
+    | RecordMigration
+)

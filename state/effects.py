@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from events.catalog import FaultKind
+from state.alerts import standing
+from state.host import Host
 from state.job import BLOCKED, Job, JobStatus
 
 
@@ -75,3 +77,13 @@ def next_effect(job: Job, now: str, faults: frozenset[FaultKind] = frozenset()) 
 def lost_in_a_crash(job: Job, boot_id: str) -> bool:
     """Whether a costly effect of `job` began under another boot of the daemon and never reported."""
     return job.status in (JobStatus.REPLAYING, JobStatus.CRYSTALIZING) and job.boot_id != boot_id
+
+
+def alert_due(job: Job) -> bool:
+    """Whether nobody was told yet that `job` is blocked; the kind of the alert is the status."""
+    return job.status in BLOCKED and standing(job.alerts) is None
+
+
+def fault_alert_due(host: Host) -> tuple[FaultKind, ...]:
+    """The faults of the machine that nobody was told of yet."""
+    return tuple(fault for fault in host.faults if standing(host.alerts, fault) is None)

@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from events import catalog as e
-from state.commands import ClearFault, MachineCommand, RaiseFault, StartDaemon, StopDaemon
+from state import alerts
+from state import commands as c
 from state.machine import UnexpectedEvent
 from state.refusal import Refused
 
@@ -23,6 +24,7 @@ class Host:
     version: int = 0
     boot_id: str | None = None
     faults: dict[e.FaultKind, str] = field(default_factory=dict)
+    alerts: alerts.Alerts = ()
 
 
 def evolve(host: Host, event: e.Event) -> Host:
@@ -35,7 +37,15 @@ def evolve(host: Host, event: e.Event) -> Host:
         case e.FaultRaised():
             changed = replace(host, faults={**host.faults, event.kind: event.detail})
         case e.FaultCleared():
-            changed = replace(host, faults={k: v for k, v in host.faults.items() if k != event.kind})
+            changed = replace(
+                host,
+                faults={kind: detail for kind, detail in host.faults.items() if kind != event.kind},
+                alerts=alerts.over(host.alerts, event.kind),
+            )
+        case e.AlertRaised() | e.AlertDelivered() | e.AlertFailed():
+            changed = replace(host, alerts=alerts.evolve(host.alerts, event))
+        case e.LogBackedUp() | e.LogRestored() | e.LogMigrated():
+            changed = host
         case _:
             raise UnexpectedEvent("the machine", "running", event.type)
     return replace(changed, version=host.version + 1)
@@ -48,25 +58,62 @@ def fold(events: Iterable[e.Event]) -> Host:
     return host
 
 
-def decide(command: MachineCommand, host: Host) -> tuple[e.Event, ...] | Refused:
+def decide(command: c.MachineCommand, host: Host) -> tuple[e.Event, ...] | Refused:
     """What `command` does to `host`."""
     match command:
-        case StartDaemon():
+        case c.StartDaemon():
             return (
                 e.DaemonStarted(
                     boot_id=command.boot_id, pid=command.pid, learnd_version=command.learnd_version,
                     learning_enabled=command.learning_enabled,
                 ),
             )  # fmt: skip
-        case StopDaemon():
+        case c.StopDaemon():
             if host.boot_id != command.boot_id:
                 return Refused("not_running", f"daemon {command.boot_id[:8]} is not the one that runs")
             return (e.DaemonStopped(boot_id=command.boot_id, drained=command.drained),)
-        case RaiseFault():
+        case c.RaiseFault():
             if command.kind in host.faults:
                 return Refused("already_raised", f"the fault {command.kind} stands already")
             return (e.FaultRaised(kind=command.kind, detail=command.detail),)
-        case ClearFault():
+        case c.ClearFault():
             if command.kind not in host.faults:
                 return Refused("no_fault", f"there is no fault {command.kind}")
             return (e.FaultCleared(kind=command.kind),)
+        case c.RaiseFaultAlert():
+            if command.fault not in host.faults:
+                return Refused("not_due", f"there is no fault {command.fault}")
+            if alerts.standing(host.alerts, command.fault) is not None:
+                return Refused("already_raised", f"the alert about the fault {command.fault} stands already")
+            return (
+                alerts.raised(
+                    "machine", host.alerts, "machine_fault", command.fault, command.message, command.severity
+                ),
+            )
+        case c.RecordFaultAlertDelivery():
+            return alerts.told(
+                host.alerts, command.alert_id, command.channel, command.target,
+                resolved=command.resolved, error=command.error,
+            )  # fmt: skip
+    return _kept(command)
+
+
+def _kept(command: c.RecordBackup | c.RecordRestore | c.RecordMigration) -> tuple[e.Event, ...]:
+    """What was done to the log's file: it happened, there is nothing to refuse."""
+    match command:
+        case c.RecordBackup():
+            return (
+                e.LogBackedUp(
+                    path=command.path, position=command.position, hash=command.hash, size_bytes=command.size_bytes
+                ),
+            )
+        case c.RecordRestore():
+            return (
+                e.LogRestored(
+                    path=command.path, position=command.position, hash=command.hash, lost_position=command.lost_position
+                ),
+            )
+        case c.RecordMigration():
+            return (
+                e.LogMigrated(from_version=command.from_version, to_version=command.to_version, backup=command.backup),
+            )

@@ -17,6 +17,8 @@ from enum import StrEnum
 
 from events import catalog as e
 from events.values import Evidence, FileRef, Scenario, SnapshotRecord
+from state.alerts import Alert, over
+from state.alerts import evolve as evolve_alerts
 from state.machine import Row, compile_table
 
 
@@ -59,6 +61,8 @@ SEEN = tuple(status for status in S if status is not S.NEW)
 OPEN = tuple(status for status in SEEN if status not in TERMINAL)
 WORKING = tuple(status for status in OPEN if status is not S.SKIPPED and status not in BLOCKED)
 """Statuses that learnd itself may end: a blocked job is moved by a person or by its producer, never skipped."""
+ALERTED = tuple(status for status in SEEN if status not in (S.OBSERVED, S.RECORDED))
+"""Statuses in which a job may be blocked or have been: only of these somebody was alerted."""
 
 JOB_ROWS = (
     Row((S.NEW,), e.RunObserved, S.OBSERVED),
@@ -98,10 +102,11 @@ JOB_ROWS = (
     Row((S.STALLED_SNAPSHOT,), e.TarballRebuilt, None),
     Row(tuple(status for status in AT_REST if status is not S.RECORDED), e.SnapshotPruned, None),
     Row((S.LEARNED,), e.RegressionDetected, None),
+    Row(tuple(status for status in WORKING if status is not S.OBSERVED), e.JobExpedited, None, "approver, now"),
     Row(SEEN, e.ModelCallSettled, None),
-    Row(SEEN, e.AlertRaised, None),
-    Row(SEEN, e.AlertDelivered, None),
-    Row(SEEN, e.AlertFailed, None),
+    Row(BLOCKED, e.AlertRaised, None, "once for each time that it is blocked"),
+    Row(ALERTED, e.AlertDelivered, None),
+    Row(ALERTED, e.AlertFailed, None),
 )
 
 TABLE = compile_table("job", JOB_ROWS, initial=S.NEW, terminal=TERMINAL, blocked=BLOCKED, events=e.JOB_EVENTS)
@@ -150,7 +155,8 @@ class Job:
     call: int = 0
     draft: e.PatternDrafted | None = None
     pattern_id: str | None = None
-    open_alerts: tuple[str, ...] = ()
+    urgent: bool = False
+    alerts: tuple[Alert, ...] = ()
 
     @property
     def available_usd(self) -> float:
@@ -165,7 +171,14 @@ class Job:
 def evolve(job: Job, event: e.Event) -> Job:
     """`job` after `event`. Raises UnexpectedEvent where the table has no row."""
     status = JobStatus(TABLE.follow(f"job {job.id[:8]}", job.status, event))
-    return replace(_remember(job, event), status=status, version=job.version + 1)
+    after = replace(_remember(job, event), status=status, version=job.version + 1)
+    if status == job.status:
+        return after
+    return replace(
+        after,
+        alerts=over(after.alerts),
+        urgent=after.urgent and status not in BLOCKED and status not in AT_REST,
+    )
 
 
 def fold(job_id: str, events: Iterable[e.Event]) -> Job:
@@ -261,10 +274,10 @@ def _remember(job: Job, event: e.Event) -> Job:  # noqa: PLR0912 - one case an e
             return replace(job, cause="dismissed", detail=event.reason, boot_id=None)
         case e.RunReopened():
             return replace(job, cause="reopened", boot_id=None)
-        case e.AlertRaised():
-            return replace(job, open_alerts=(*job.open_alerts, event.alert_id))
-        case e.AlertDelivered(resolved=True):
-            return replace(job, open_alerts=tuple(a for a in job.open_alerts if a != event.alert_id))
+        case e.JobExpedited():
+            return replace(job, urgent=True, retry_at=None)
+        case e.AlertRaised() | e.AlertDelivered() | e.AlertFailed():
+            return replace(job, alerts=evolve_alerts(job.alerts, event))
     return job
 
 

@@ -7,8 +7,10 @@ from pathlib import PurePosixPath
 
 from events import catalog as e
 from events.values import Evidence
+from state import alerts
 from state import commands as c
 from state.job import AT_REST, BLOCKED, TABLE, TERMINAL, Job, JobStatus
+from state.people import not_an_approver, signed
 from state.refusal import Refused
 
 S = JobStatus
@@ -37,17 +39,6 @@ def _wrong_status(job: Job, event: type[e.Event]) -> Refused | None:
     if TABLE.allows(job.status, event):
         return None
     return Refused("wrong_status", f"{name(job)} is {job.status}: {event.__name__} cannot happen now")
-
-
-def _not_approver(job_or_pattern: str, person: c.Person) -> Refused | None:
-    if person.user in person.approvers:
-        return None
-    allowed = ", ".join(sorted(person.approvers)) or "nobody"
-    return Refused(
-        "not_an_approver",
-        f"{job_or_pattern}: user {person.user} is not an approver (approvers: {allowed}). "
-        "Next: an approver does it, or the operator adds the user to the setting approvers",
-    )
 
 
 # --- runs -------------------------------------------------------------------------------------------
@@ -259,19 +250,12 @@ def _(command: c.RecordScenarioFailure, job: Job) -> Answer:
 
 @decide_job.register
 def _(command: c.SupplyScenario, job: Job) -> Answer:
-    return (
-        _not_approver(name(job), command.person)
-        or _wrong_status(job, e.ManualScenarioSupplied)
-        or (
-            e.ManualScenarioSupplied(
-                approver=command.person.user,
-                claimed=command.person.claimed,
-                reason=command.person.reason,
-                scenario=command.scenario,
-                file=command.file,
-            ),
-        )
-    )
+    refused = not_an_approver(name(job), command.person) or _wrong_status(job, e.ManualScenarioSupplied)
+    if refused:
+        return refused
+    approval = signed(command.person)
+    supplied = e.ManualScenarioSupplied(**approval, scenario=command.scenario, file=command.file)
+    return (supplied, e.JobExpedited(**approval)) if command.now else (supplied,)
 
 
 # --- replay -----------------------------------------------------------------------------------------
@@ -422,22 +406,23 @@ def _(command: c.FinishJob, job: Job) -> Answer:
 
 @decide_job.register
 def _(command: c.Approve, job: Job) -> Answer:
-    refused = _not_approver(name(job), command.person) or _no_way_out(command, job)
+    refused = not_an_approver(name(job), command.person) or _no_way_out(command, job)
     if refused:
         return refused
     person = command.person
+    moved: tuple[e.Event, ...] = ()
     if job.status == S.AWAITING_APPROVAL:
-        return (e.RunApproved(approver=person.user, claimed=person.claimed, reason=person.reason),)
-    return (
-        e.JobRequeued(
-            approver=person.user,
-            claimed=person.claimed,
-            reason=person.reason,
-            from_status=job.status.value,
-            grant_usd=command.grant_usd,
-            accept_unproven=command.accept_unproven,
-        ),
-    )
+        moved = (e.RunApproved(**signed(person)),)
+    elif job.status in (*BLOCKED, S.SKIPPED):
+        moved = (
+            e.JobRequeued(
+                **signed(person),
+                from_status=job.status.value,
+                grant_usd=command.grant_usd,
+                accept_unproven=command.accept_unproven,
+            ),
+        )
+    return (*moved, e.JobExpedited(**signed(person))) if command.now else moved
 
 
 def _no_way_out(command: c.Approve, job: Job) -> Refused | None:
@@ -464,7 +449,14 @@ def _no_way_out(command: c.Approve, job: Job) -> Refused | None:
         way = f"learnd approve {short} --accept-unproven" if job.cause == "no_proof" else "nothing moves it on"
         return Refused("skipped", f"job {short} was skipped ({job.cause}). Next: {way}")
     if job.status not in (*BLOCKED, S.SKIPPED):
-        return Refused("not_blocked", f"job {short} is {job.status}: nothing waits for an approval")
+        if not TABLE.allows(job.status, e.JobExpedited):
+            return Refused("not_blocked", f"job {short} is {job.status}: nothing waits for an approval")
+        if not command.now:
+            return Refused(
+                "not_blocked",
+                f"job {short} is {job.status}: nothing waits for an approval. "
+                f"Next: learnd approve {short} --now, to let it go first",
+            )
     if command.accept_unproven and job.status != S.SKIPPED:
         return Refused("not_skipped", f"job {short} is {job.status}: only a change without proof can be accepted so")
     return None
@@ -475,9 +467,9 @@ def _(command: c.Dismiss, job: Job) -> Answer:
     if job.status in TERMINAL:
         return Refused("terminal", f"{name(job)} is {job.status}: there is nothing left to dismiss")
     return (
-        _not_approver(name(job), command.person)
+        not_an_approver(name(job), command.person)
         or _wrong_status(job, e.JobDismissed)
-        or (e.JobDismissed(approver=command.person.user, claimed=command.person.claimed, reason=command.person.reason),)
+        or (e.JobDismissed(**signed(command.person)),)
     )
 
 
@@ -491,34 +483,22 @@ def _(command: c.SkipJob, job: Job) -> Answer:
 
 @decide_job.register
 def _(command: c.RaiseAlert, job: Job) -> Answer:
+    """One alert for each time that the job becomes blocked, and about nothing else."""
     wrong = _wrong_status(job, e.AlertRaised)
     if wrong:
         return wrong
-    if command.alert_id in job.open_alerts:
-        return Refused("already_raised", f"{name(job)}: alert {command.alert_id} stands already")
-    return (
-        e.AlertRaised(alert_id=command.alert_id, kind=command.kind, message=command.message, severity=command.severity),
-    )
+    if command.kind != job.status.value or job.status not in BLOCKED:
+        return Refused("not_due", f"{name(job)} is {job.status}: there is nothing to raise {command.kind} for")
+    known = alerts.standing(job.alerts)
+    if known is not None:
+        return Refused("already_raised", f"{name(job)}: alert {known.id} stands already")
+    return (alerts.raised(job.id[:16], job.alerts, command.kind, job.cause, command.message, command.severity),)
 
 
 @decide_job.register
 def _(command: c.RecordAlertDelivery, job: Job) -> Answer:
-    wrong = _wrong_status(job, e.AlertDelivered)
-    if wrong:
-        return wrong
-    if command.error is not None:
-        return (
-            e.AlertFailed(
-                alert_id=command.alert_id, channel=command.channel, target=command.target, error=command.error
-            ),
-        )
-    return (
-        e.AlertDelivered(
-            alert_id=command.alert_id,
-            channel=command.channel,
-            target=command.target,
-            resolved=command.resolved,
-        ),
+    return _wrong_status(job, e.AlertDelivered) or alerts.told(
+        job.alerts, command.alert_id, command.channel, command.target, resolved=command.resolved, error=command.error
     )
 
 
@@ -527,13 +507,17 @@ def _(command: c.ReportRegression, job: Job) -> Answer:
     wrong = _wrong_status(job, e.RegressionDetected)
     if wrong:
         return wrong
+    refused = command.person and not_an_approver(name(job), command.person)
+    if refused:
+        return refused
     if command.pattern_id != job.pattern_id:
         return Refused("other_pattern", f"{name(job)} did not lead to pattern {command.pattern_id[:8]}")
     return (
         e.RegressionDetected(
             pattern_id=command.pattern_id,
             commit=command.commit,
-            escaped=command.escaped,
+            escaped=command.person is not None,
             detail=command.detail,
+            committed_at=command.committed_at,
         ),
     )

@@ -7,6 +7,7 @@ from functools import singledispatch
 from events import catalog as e
 from state import commands as c
 from state.pattern import TABLE, Pattern, PatternStatus
+from state.people import not_an_approver, signed
 from state.refusal import Refused
 
 P = PatternStatus
@@ -31,20 +32,12 @@ def _wrong_status(pattern: Pattern, event: type[e.Event], verb: str) -> Refused 
 
 
 def _not_allowed(pattern: Pattern, person: c.Person, *, reason_needed: bool) -> Refused | None:
-    if person.user not in person.approvers:
-        allowed = ", ".join(sorted(person.approvers)) or "nobody"
-        return Refused(
-            "not_an_approver",
-            f"{_name(pattern)}: user {person.user} is not an approver (approvers: {allowed}). "
-            "Next: an approver does it, or the operator adds the user to the setting approvers",
-        )
+    refused = not_an_approver(_name(pattern), person)
+    if refused is not None:
+        return refused
     if reason_needed and not person.reason.strip():
         return Refused("needs_reason", f"{_name(pattern)}: this needs a reason. Next: say it with --reason")
     return None
-
-
-def _by(person: c.Person) -> dict[str, str | None]:
-    return {"approver": person.user, "claimed": person.claimed, "reason": person.reason}
 
 
 @decide_pattern.register
@@ -88,7 +81,7 @@ def _(command: c.Release, pattern: Pattern) -> Answer:
     return (
         _wrong_status(pattern, e.PatternReleased, "released")
         or _not_allowed(pattern, command.person, reason_needed=True)
-        or (e.PatternReleased.model_validate(_by(command.person)),)
+        or (e.PatternReleased.model_validate(signed(command.person)),)
     )
 
 
@@ -122,7 +115,7 @@ def _(command: c.Reject, pattern: Pattern) -> Answer:
     return (
         _wrong_status(pattern, e.PatternRejected, "rejected")
         or _not_allowed(pattern, command.person, reason_needed=True)
-        or (e.PatternRejected.model_validate(_by(command.person)),)
+        or (e.PatternRejected.model_validate(signed(command.person)),)
     )
 
 
@@ -162,7 +155,7 @@ def _(command: c.Deprecate, pattern: Pattern) -> Answer:
     return (
         _wrong_status(pattern, e.PatternDeprecated, "deprecated")
         or _not_allowed(pattern, command.person, reason_needed=True)
-        or (e.PatternDeprecated.model_validate(_by(command.person)),)
+        or (e.PatternDeprecated.model_validate(signed(command.person)),)
     )
 
 
@@ -175,7 +168,7 @@ def _(command: c.Supersede, pattern: Pattern) -> Answer:
         return refused
     if command.by == pattern.id:
         return Refused("itself", f"{_name(pattern)} cannot supersede itself")
-    return (e.PatternSuperseded.model_validate({**_by(command.person), "by": command.by}),)
+    return (e.PatternSuperseded.model_validate({**signed(command.person), "by": command.by}),)
 
 
 @decide_pattern.register
@@ -183,7 +176,7 @@ def _(command: c.Restore, pattern: Pattern) -> Answer:
     return (
         _wrong_status(pattern, e.PatternRestored, "restored")
         or _not_allowed(pattern, command.person, reason_needed=False)
-        or (e.PatternRestored.model_validate(_by(command.person)),)
+        or (e.PatternRestored.model_validate(signed(command.person)),)
     )
 
 

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from events import catalog as e
-from state.commands import AddWorkTree, MoveRepository, RegisterRepository, RepositoryCommand
+from state.commands import AddWorkTree, ForgetRepository, MoveRepository, RegisterRepository, RepositoryCommand
 from state.machine import UnexpectedEvent
+from state.people import not_an_approver, signed
 from state.refusal import Refused
 
 
@@ -24,6 +25,7 @@ class Repository:
     root_commit: str | None = None
     registered_at: str = ""
     work_trees: tuple[str, ...] = ()
+    forgotten: bool = False
 
     @property
     def stream(self) -> str:
@@ -33,11 +35,12 @@ class Repository:
 def evolve(repository: Repository, event: e.Event) -> Repository:
     """`repository` after `event`. Raises UnexpectedEvent."""
     match event:
-        case e.RepositoryRegistered() if repository.version == 0:
+        case e.RepositoryRegistered() if repository.version == 0 or repository.forgotten:
             return replace(
                 repository,
-                version=1, path=event.path, common_dir=event.common_dir, device=event.device, inode=event.inode,
-                root_commit=event.root_commit, registered_at=event.registered_at,
+                version=repository.version + 1, forgotten=False, path=event.path, common_dir=event.common_dir,
+                device=event.device, inode=event.inode, root_commit=event.root_commit,
+                registered_at=event.registered_at,
             )  # fmt: skip
         case e.RepositoryMoved() if repository.version > 0:
             return replace(
@@ -47,6 +50,8 @@ def evolve(repository: Repository, event: e.Event) -> Repository:
             )  # fmt: skip
         case e.WorkTreeAdded() if repository.version > 0:
             return replace(repository, version=repository.version + 1, work_trees=(*repository.work_trees, event.path))
+        case e.RepositoryForgotten() if repository.version > 0:
+            return replace(repository, version=repository.version + 1, forgotten=True, work_trees=())
     known = "registered" if repository.version else "unknown"
     raise UnexpectedEvent(f"repository {repository.id[:8]}", known, event.type)
 
@@ -62,7 +67,7 @@ def decide(command: RepositoryCommand, repository: Repository) -> tuple[e.Event,
     """What `command` does to `repository`."""
     match command:
         case RegisterRepository():
-            if repository.version:
+            if repository.version and not repository.forgotten:
                 return Refused("already_registered", f"{repository.path} is registered already")
             return (
                 e.RepositoryRegistered(
@@ -74,11 +79,11 @@ def decide(command: RepositoryCommand, repository: Repository) -> tuple[e.Event,
         case AddWorkTree():
             if command.path == repository.path or command.path in repository.work_trees:
                 return Refused("already_registered", f"{command.path} is registered already")
-            if not repository.version:
+            if not repository.version or repository.forgotten:
                 return Refused("unknown", f"{command.path} is not registered. Next: learnd init {command.path}")
             return (e.WorkTreeAdded(repo_id=command.repo_id, path=command.path, added_at=command.at),)
         case MoveRepository():
-            if not repository.version:
+            if not repository.version or repository.forgotten:
                 return Refused("unknown", f"{command.path} is not registered. Next: learnd init {command.path}")
             return (
                 e.RepositoryMoved(
@@ -86,3 +91,13 @@ def decide(command: RepositoryCommand, repository: Repository) -> tuple[e.Event,
                     device=command.device, inode=command.inode,
                 ),
             )  # fmt: skip
+        case ForgetRepository():
+            return _forget(command, repository)
+
+
+def _forget(command: ForgetRepository, repository: Repository) -> tuple[e.Event, ...] | Refused:
+    if not repository.version or repository.forgotten:
+        return Refused("unknown", f"{repository.path or command.repo_id} is not registered")
+    return not_an_approver(repository.path, command.person) or (
+        e.RepositoryForgotten(**signed(command.person), repo_id=command.repo_id, path=repository.path),
+    )

@@ -24,6 +24,7 @@ from support.histories import (
     snapshot,
     stalled,
     taken,
+    too_dear,
 )
 
 from events.catalog import Event
@@ -34,6 +35,7 @@ from state.job import Job, JobStatus
 from state.refusal import Refused
 
 S = JobStatus
+BORIS = c.Person("boris", frozenset({"anna"}))
 
 
 def after(*commands: c.JobCommand) -> Job:
@@ -238,13 +240,93 @@ def test_a_finished_job_is_not_dismissed() -> None:
 
 
 def test_an_alert_stands_once() -> None:
-    alert = c.RaiseAlert(JOB, "a", "over_budget", "m", "P3")
+    alert = c.RaiseAlert(JOB, "over_budget", "m", "P3")
     job = given((alert,), job_in(S.OVER_BUDGET))
     assert isinstance(job, Job)
     assert refusal(alert, job).code == "already_raised"
 
 
+def test_an_alert_is_about_what_blocks_the_job() -> None:
+    assert refusal(c.RaiseAlert(JOB, "over_budget", "m", "P3"), job_in(S.STALLED_SNAPSHOT)).code == "not_due"
+
+
+def test_a_job_that_is_blocked_again_is_alerted_again_under_another_id() -> None:
+    over_budget = c.RaiseAlert(JOB, "over_budget", "m", "P3")
+    job = given((over_budget, c.Approve(JOB, ANNA, grant_usd=0.1), too_dear, over_budget), job_in(S.OVER_BUDGET))
+    assert isinstance(job, Job)
+    first, second = job.alerts
+    assert first.over
+    assert not second.over
+    assert first.id != second.id
+
+
+def test_an_alert_that_is_over_is_resolved_where_it_was_delivered_and_nowhere_else() -> None:
+    alert = f"{JOB[:16]}-over_budget-1"
+    job = given(
+        (
+            c.RaiseAlert(JOB, "over_budget", "m", "P3"),
+            c.RecordAlertDelivery(JOB, alert, "slack", "#learning-alerts"),
+            c.RecordAlertDelivery(JOB, alert, "pagerduty", "learning-pipeline", error="500"),
+            c.Approve(JOB, ANNA, grant_usd=1.0),
+        ),
+        job_in(S.OVER_BUDGET),
+    )
+    assert isinstance(job, Job)
+    assert job.alerts[0].to_resolve == ("slack",)
+    resolved = c.RecordAlertDelivery(JOB, alert, "slack", "#learning-alerts", resolved=True)
+    after = given((resolved,), job)
+    assert isinstance(after, Job)
+    assert after.alerts[0].to_resolve == ()
+    assert refusal(resolved, after).code == "already_delivered"
+
+
+def test_the_same_failure_of_a_channel_is_recorded_once() -> None:
+    alert = f"{JOB[:16]}-over_budget-1"
+    failed = c.RecordAlertDelivery(JOB, alert, "slack", "#learning-alerts", error="503")
+    job = given((c.RaiseAlert(JOB, "over_budget", "m", "P3"), failed), job_in(S.OVER_BUDGET))
+    assert isinstance(job, Job)
+    assert refusal(failed, job).code == "already_known"
+    assert given((c.RecordAlertDelivery(JOB, alert, "slack", "#learning-alerts", error="timeout"),), job) != job
+
+
+def test_an_urgent_job_is_urgent_until_it_rests_or_is_blocked() -> None:
+    job = given((c.Approve(JOB, ANNA, now=True),), job_in(S.VALIDATED))
+    assert isinstance(job, Job)
+    assert job.urgent
+    blocked = given((too_dear,), job)
+    assert isinstance(blocked, Job)
+    assert not blocked.urgent
+
+
+def test_going_first_ends_the_wait_for_the_next_attempt() -> None:
+    job = given((capture_failed, c.Approve(JOB, ANNA, now=True)), job_in(S.OPENED))
+    assert isinstance(job, Job)
+    assert job.retry_at is None
+    assert job.attempts == 1
+
+
+def test_a_blocked_job_that_is_approved_now_moves_on_and_goes_first() -> None:
+    job = given((c.Approve(JOB, ANNA, now=True),), job_in(S.VALIDATION_FAILED))
+    assert isinstance(job, Job)
+    assert (job.status, job.urgent) == (S.SCENARIO_READY, True)
+
+
+def test_only_an_approver_lets_a_job_go_first() -> None:
+    assert refusal(c.Approve(JOB, BORIS, now=True), job_in(S.VALIDATED)).code == "not_an_approver"
+
+
 def test_a_regression_is_reported_on_the_job_that_led_to_the_pattern() -> None:
-    assert (
-        refusal(c.ReportRegression(JOB, "0" * 64, "1" * 40, escaped=False), job_in(S.LEARNED)).code == "other_pattern"
+    assert refusal(c.ReportRegression(JOB, "0" * 64, "1" * 40), job_in(S.LEARNED)).code == "other_pattern"
+
+
+def test_a_regression_that_a_person_reports_escaped_and_one_that_learnd_finds_was_caught() -> None:
+    for person, escaped in ((ANNA, True), (None, False)):
+        answer = decide(c.ReportRegression(JOB, PATTERN, "1" * 40, person=person), job_in(S.LEARNED))
+        assert isinstance(answer, Decided)
+        assert [event.escaped for event in answer.events] == [escaped]  # type: ignore[attr-defined]
+
+
+def test_only_an_approver_reports_a_regression() -> None:
+    assert refusal(c.ReportRegression(JOB, PATTERN, "1" * 40, person=BORIS), job_in(S.LEARNED)).code == (
+        "not_an_approver"
     )

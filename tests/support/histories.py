@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from events.values import Evidence, FileRef, Scenario, ScenarioCommand, SnapshotRecord
 from state import commands as c
 from state.decide import Decided, decide
-from state.job import OPEN, SEEN, WORKING, Job, JobStatus
+from state.job import ALERTED, BLOCKED, OPEN, SEEN, WORKING, Job, JobStatus
 from state.pattern import Pattern, PatternStatus
 
 S = JobStatus
@@ -155,7 +155,7 @@ def job_cases() -> Iterator[Case]:
         (S.CRYSTALIZATION_FAILED, approve, "JobRequeued", None),
         (S.SKIPPED, c.Approve(JOB, ANNA, accept_unproven=True), "JobRequeued", None),
         (S.STALLED_SNAPSHOT, c.RecordTarballRebuilt(JOB, FILE), "TarballRebuilt", None),
-        (S.LEARNED, c.ReportRegression(JOB, PATTERN, "4" * 40, escaped=True), "RegressionDetected", None),
+        (S.LEARNED, c.ReportRegression(JOB, PATTERN, "4" * 40, person=ANNA), "RegressionDetected", None),
     ]  # fmt: skip
     for status, when, event, given in special:
         yield Case(status, WAY_TO[status] if given is None else given, when, event)
@@ -167,16 +167,34 @@ def job_cases() -> Iterator[Case]:
     for status in OPEN:
         yield Case(status, WAY_TO[status], c.Dismiss(JOB, ANNA), "JobDismissed")
         yield Case(status, WAY_TO[status], c.ReopenRun(JOB, RUN.manifest_path), "RunReopened")
+        if status in BLOCKED:
+            yield Case(status, WAY_TO[status], c.RaiseAlert(JOB, status.value, "look", "P3"), "AlertRaised")
+        if status in WORKING and status is not S.OBSERVED:
+            yield Case(status, WAY_TO[status], c.Approve(JOB, ANNA, now=True), "JobExpedited")
         if status in WORKING:
             yield Case(status, WAY_TO[status], c.SkipJob(JOB, "tombstone"), "JobSkipped")
 
+    for status in ALERTED:
+        alert, way = alerted(status)
+        yield Case(status, way, c.RecordAlertDelivery(JOB, alert, "slack", "#learning-alerts"), "AlertDelivered")
+        failed = c.RecordAlertDelivery(JOB, alert, "slack", "#learning-alerts", error="500")
+        yield Case(status, way, failed, "AlertFailed")
 
-FACTS: tuple[tuple[c.JobCommand, str], ...] = (
-    (settled, "ModelCallSettled"),
-    (c.RaiseAlert(JOB, "alert-1", "over_budget", "too dear", "P3"), "AlertRaised"),
-    (c.RecordAlertDelivery(JOB, "alert-1", "slack", "#learning-alerts"), "AlertDelivered"),
-    (c.RecordAlertDelivery(JOB, "alert-1", "slack", "#learning-alerts", error="500"), "AlertFailed"),
-)
+
+def alerted(status: JobStatus) -> tuple[str, tuple[c.JobCommand, ...]]:
+    """An alert's id, and a way to `status` on which it was raised."""
+    raised, way = "snapshot_failed", [*WAY_TO[S.SNAPSHOT_FAILED], c.RaiseAlert(JOB, "snapshot_failed", "look", "P2")]
+    if status is not S.SNAPSHOT_FAILED:
+        way.append(approve)
+        if status is S.AWAITING_APPROVAL:
+            raised = "awaiting_approval"
+            way = [*WAY_TO[status], c.RaiseAlert(JOB, "awaiting_approval", "look", "P4")]
+        else:
+            way.extend(WAY_TO[status][1:])
+    return f"{JOB[:16]}-{raised}-1", tuple(way)
+
+
+FACTS: tuple[tuple[c.JobCommand, str], ...] = ((settled, "ModelCallSettled"),)
 
 
 def _with_snapshot(status: JobStatus) -> tuple[c.JobCommand, ...]:
