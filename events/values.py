@@ -19,7 +19,9 @@ Isolation = Literal["bubblewrap", "none"]
 ScenarioSource = Literal["execution_history", "prompt", "diff", "template", "manual"]
 CommandClass = Literal["test", "build", "lint"]
 HunkVerdict = Literal["exercised", "unexercised", "inseparable", "unknown"]
-OutcomeSource = Literal["pytest", "unittest", "jest", "vitest", "go", "cargo", "exit_code"]
+OutcomeSource = Literal[
+    "pytest", "unittest", "jest", "vitest", "mocha", "node_test", "go", "cargo", "junit", "exit_code"
+]
 """Who said what passed and failed: the runner's own report, or only the exit code."""
 
 
@@ -52,7 +54,7 @@ class ReplayOutcome(Value):
 
     `ok` is the outcome that counts; `cause` says why when it is false (`assertion`, `missing_symbol`,
     `collection`, `setup`, `timeout`, `no_tests`, `foreign_code`, `exit_code`, `limit:<name>`, …).
-    `failing` holds at most 50 test ids.
+    `failing` holds at most 50 test ids. `order_seed` is set where the tests ran in another order than the runner's own.
     """
 
     ok: bool
@@ -61,6 +63,7 @@ class ReplayOutcome(Value):
     signal: int | None = None
     seconds: float
     hash_seed: int
+    order_seed: int | None = None
     source: OutcomeSource
     counts: TestCounts | None = None
     failing: tuple[str, ...] = ()
@@ -68,13 +71,69 @@ class ReplayOutcome(Value):
 
 
 class HunkEvidence(Value):
-    """What reverting one source hunk alone did. Lines are 1-based, in the snapshot's file."""
+    """What reverting one source hunk alone did. Lines are 1-based, in the snapshot's file.
+
+    An `inseparable` hunk was reverted once more with those in `together` (`file:line`); `turned` are the tests that
+    turned then. It still was not shown to matter alone.
+    """
 
     file: str
     lines: tuple[int, int]
     header: str = ""
     verdict: HunkVerdict
     turned: tuple[str, ...] = ()
+    together: tuple[str, ...] = ()
+
+
+class Tests(Value):
+    """Test ids: how many there are, and the first 50 of them in order."""
+
+    __test__ = False
+
+    count: int = 0
+    ids: tuple[str, ...] = ()
+
+
+class Transitions(Value):
+    """What became of each named test from the base to the snapshot; a skipped or missing test is no pass."""
+
+    fail_to_pass: Tests = Tests()
+    pass_to_pass: Tests = Tests()
+    fail_to_fail: Tests = Tests()
+    pass_to_fail: Tests = Tests()
+
+
+class FlakyTest(Value):
+    """A test that equal replays of one side disagreed about: `failed` of `runs`."""
+
+    test: str
+    side: Literal["base", "snapshot"]
+    failed: int
+    runs: int
+
+
+class Variant(Value):
+    """A replay of the snapshot under another environment (a time zone, a locale): it diagnoses, it never vetoes."""
+
+    name: str
+    ok: bool
+    failing: tuple[str, ...] = ()
+
+
+class MinimalChange(Value):
+    """The smallest part of the change that was shown to do the same, as a patch on the base.
+
+    `hunks` are positions in the evidence's list, from 0. `complete`: taking out any one more was tried and fails
+    (else the time was up). `verified`: it was replayed once more as a whole, as often as a side.
+    """
+
+    file: FileRef
+    hunks: tuple[int, ...]
+    lines_added: int
+    lines_removed: int
+    tried: int
+    complete: bool
+    verified: bool
 
 
 class Overlay(Value):
@@ -102,6 +161,11 @@ class Evidence(Value):
     environment: str | None = None
     overlays: tuple[Overlay, ...] = ()
     log: FileRef | None = None
+    transitions: Transitions | None = None
+    flaky_tests: tuple[FlakyTest, ...] = ()
+    variants: tuple[Variant, ...] = ()
+    minimal: MinimalChange | None = None
+    attestations: tuple[FileRef, ...] = ()
 
 
 class ScenarioCommand(Value):
