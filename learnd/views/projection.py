@@ -2,22 +2,28 @@
 
 A projection knows the tables' columns and nothing of rules; statuses come from the compiled state tables.
 `VERSION` grows whenever a fold would come out differently; models of another version are rebuilt.
+
+Jobs and patterns, of which a log has many, are folded through `Rows`; what is rare goes to its table at once.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from importlib import resources
+from operator import attrgetter
 
 from events import catalog as e
 from events.recorded import Recorded
 from learnd.views.queries import MODELS_VERSION
+from learnd.views.rows import Columns, Rows
 from state import job as jobs
 from state import pattern as patterns
 
 VERSION = MODELS_VERSION
 TABLES = ("jobs", "patterns", "repositories", "work_trees", "faults", "daemon")
+BATCH_ROWS = 5000
+"""Rows that a fold of many events keeps in memory at most, about a kilobyte each."""
 
 
 def create_tables(connection: sqlite3.Connection, prefix: str = "") -> None:
@@ -27,129 +33,137 @@ def create_tables(connection: sqlite3.Connection, prefix: str = "") -> None:
             connection.execute(statement.format(prefix=prefix))
 
 
-def project(connection: sqlite3.Connection, recorded: Sequence[Recorded], prefix: str = "") -> None:
-    """Bring the read models from just before `recorded` to just after it."""
+def project(connection: sqlite3.Connection, recorded: Iterable[Recorded], prefix: str = "") -> int:
+    """Bring the read models from just before `recorded` to just after it. Returns the last position, 0 of nothing."""
+    job_rows, pattern_rows = Rows(connection, f"{prefix}jobs"), Rows(connection, f"{prefix}patterns")
+    position = 0
     for record in recorded:
-        kind = record.stream.partition("-")[0]
-        if kind == "job":
-            _job(connection, record, prefix)
-        elif kind == "pattern":
-            _pattern(connection, record, prefix)
-        elif kind == "repo":
+        stream = record.stream
+        if stream.startswith("job-"):
+            _job(job_rows, record)
+        elif stream.startswith("pattern-"):
+            _pattern(pattern_rows, record)
+        elif stream.startswith("repo-"):
             _repository(connection, record, prefix)
         else:
             _host(connection, record, prefix)
+        position = record.position
+        if len(job_rows) + len(pattern_rows) > BATCH_ROWS:
+            job_rows.flush()
+            pattern_rows.flush()
+    job_rows.flush()
+    pattern_rows.flush()
+    return position
 
 
-def _job(connection: sqlite3.Connection, record: Recorded, prefix: str) -> None:
-    job_id = record.stream.removeprefix("job-")
-    row = connection.execute(f"SELECT status FROM {prefix}jobs WHERE id = ?", (job_id,)).fetchone()  # noqa: S608
-    status = row[0] if row else jobs.JobStatus.NEW.value
-    following = jobs.TABLE.follow(f"job {job_id[:8]}", status, record.data)
-    columns: dict[str, object] = {"version": record.version, "updated_at": record.at, **_job_columns(record.data)}
+# --- jobs ---
+
+
+def _job(rows: Rows, record: Recorded) -> None:
+    job_id = record.stream[4:]
+    row = rows.get(job_id)
+    status = jobs.JobStatus.NEW.value if row is None else str(row["status"])
+    event = record.data
+    following = jobs.TABLE.follow(f"job {job_id[:8]}", status, event)
+    columns: Columns = {"version": record.version, "updated_at": record.at}
     if following != status:
         columns |= {
             "status": following,
             "since": record.at,
             "because": record.type,
             "because_position": record.position,
+            "cause": "",
+            "detail": "",
         }
-        columns.setdefault("cause", "")
-        columns.setdefault("detail", "")
+    says = _SAYS.get(type(event))
+    if says is not None:
+        columns |= says(event)
     if row is None:
-        columns |= {"id": job_id, "opened_at": record.at}
-        _insert(connection, f"{prefix}jobs", columns)
-    else:
-        _update(connection, f"{prefix}jobs", job_id, columns)
-    if isinstance(record.data, e.ModelCallSettled):
-        connection.execute(
-            f"UPDATE {prefix}jobs SET spent_usd = spent_usd + ? WHERE id = ?",  # noqa: S608
-            (record.data.cost_usd, job_id),
-        )
+        rows.add(job_id, {**columns, "opened_at": record.at})
+        return
+    rows.change(job_id, columns)
+    if record.type == "ModelCallSettled" and isinstance(event, e.ModelCallSettled):
+        rows.increase(job_id, "spent_usd", event.cost_usd, first=0.0)
 
 
-def _job_columns(event: e.Event) -> dict[str, object]:
-    """What an event says that a column shows; a changed status clears cause and detail first."""
-    match event:
-        case e.RunObserved():
-            return {**_run_columns(event), "started_at": event.started_at}
-        case e.RunEnded():
-            return {**_run_columns(event), "completed_at": event.completed_at, "cause": event.outcome}
-        case e.JobOpened():
-            return {**_run_columns(event), "started_at": event.started_at, "completed_at": event.completed_at}
-        case e.SnapshotTaken():
-            return {"diff_sha256": event.snapshot.diff.sha256, "tree": event.snapshot.tree}
-        case e.ScenarioSynthesized() | e.ManualScenarioSupplied():
-            return {"scenario_source": event.scenario.source}
-        case e.ChangeValidated():
-            return {"evidence": event.evidence.verdict, "isolation": event.evidence.isolation}
-        case e.ValidationFailed():
-            return {
-                "evidence": event.evidence.verdict,
-                "isolation": event.evidence.isolation,
-                "cause": event.cause,
-                "detail": event.evidence.detail,
-            }
-        case e.SnapshotStalled():
-            return {"cause": event.cause, "detail": f"expected {event.expected}, found {event.found}"}
-        case e.BudgetExhausted():
-            return {"cause": "budget", "detail": event.detail}
-        case e.PatternDrafted() | e.JobLearned():
-            return {"pattern": event.pattern_id}
-        case e.JobDismissed():
-            return {"detail": event.reason}
-        case (
-            e.SnapshotAttemptFailed()
-            | e.SnapshotFailed()
-            | e.ScenarioAttemptFailed()
-            | e.ManualScenarioRequired()
-            | e.CrystalizationAttemptFailed()
-            | e.CrystalizationFailed()
-            | e.JobSkipped()
-            | e.ReplayInterrupted()
-        ):
-            return {"cause": event.cause, "detail": event.detail}
-    return {}
+Says = Callable[[e.Event], Columns]
+"""What an event says that columns show; of cause and detail, a changed status alone says that there are none."""
 
 
-def _run_columns(event: e.RunObserved | e.RunEnded | e.JobOpened) -> dict[str, object]:
-    return {
-        "repo_id": event.repo_id,
-        "repo_path": event.repo_path,
-        "task_id": event.task_id,
-        "run_id": event.run_id,
-        "manifest_path": event.manifest_path,
-    }
+def _shows(**paths: str) -> Says:
+    """Columns and the attributes of the event that they show."""
+    names = tuple(paths)
+    read = attrgetter(*paths.values())
+    if len(names) == 1:
+        return lambda event: {names[0]: read(event)}
+    return lambda event: dict(zip(names, read(event), strict=True))
 
 
-def _pattern(connection: sqlite3.Connection, record: Recorded, prefix: str) -> None:
-    pattern_id = record.stream.removeprefix("pattern-")
-    row = connection.execute(f"SELECT status FROM {prefix}patterns WHERE id = ?", (pattern_id,)).fetchone()  # noqa: S608
-    status = row[0] if row else patterns.PatternStatus.NEW.value
+def _stalled(event: e.Event) -> Columns:
+    expected, found = attrgetter("expected", "found")(event)
+    return {**_shows(cause="cause")(event), "detail": f"expected {expected}, found {found}"}
+
+
+_RUN = {name: name for name in ("repo_id", "repo_path", "task_id", "run_id", "manifest_path")}
+_DETAIL = _shows(detail="detail")
+_WHY = _shows(cause="cause", detail="detail")
+_SAYS: Mapping[type[e.Event], Says] = {
+    e.RunObserved: _shows(**_RUN, started_at="started_at"),
+    e.RunEnded: _shows(**_RUN, completed_at="completed_at", cause="outcome"),
+    e.JobOpened: _shows(**_RUN, started_at="started_at", completed_at="completed_at"),
+    e.SnapshotTaken: _shows(diff_sha256="snapshot.diff.sha256", tree="snapshot.tree"),
+    e.ScenarioSynthesized: _shows(scenario_source="scenario.source"),
+    e.ManualScenarioSupplied: _shows(scenario_source="scenario.source"),
+    e.ChangeValidated: _shows(evidence="evidence.verdict", isolation="evidence.isolation"),
+    e.ValidationFailed: _shows(
+        evidence="evidence.verdict", isolation="evidence.isolation", cause="cause", detail="evidence.detail"
+    ),
+    e.SnapshotStalled: _stalled,
+    e.BudgetExhausted: lambda event: {"cause": "budget", **_DETAIL(event)},
+    e.PatternDrafted: _shows(pattern="pattern_id"),
+    e.JobLearned: _shows(pattern="pattern_id"),
+    e.JobDismissed: _shows(detail="reason"),
+    e.SnapshotAttemptFailed: _WHY,
+    e.SnapshotFailed: _WHY,
+    e.ScenarioAttemptFailed: _WHY,
+    e.ManualScenarioRequired: _WHY,
+    e.CrystalizationAttemptFailed: _WHY,
+    e.CrystalizationFailed: _WHY,
+    e.JobSkipped: _WHY,
+    e.ReplayInterrupted: _WHY,
+}
+
+
+# --- patterns ---
+
+
+def _pattern(rows: Rows, record: Recorded) -> None:
+    pattern_id = record.stream[8:]
+    row = rows.get(pattern_id)
+    status = patterns.PatternStatus.NEW.value if row is None else str(row["status"])
     event = record.data
     following = patterns.TABLE.follow(f"pattern {pattern_id[:8]}", status, event)
-    columns: dict[str, object] = {"version": record.version, "updated_at": record.at, "status": following}
+    columns: Columns = {"version": record.version, "updated_at": record.at, "status": following}
     if isinstance(event, e.PatternQuarantined):
         columns |= {"gate": event.gate, "detail": event.detail}
     if isinstance(event, e.PatternReleased):
         columns |= {"gate": None, "detail": ""}
     if isinstance(event, e.Approval):
         columns |= {"approver": event.approver, "reason": event.reason}
-    if row is not None:
-        _update(connection, f"{prefix}patterns", pattern_id, columns)
-    elif isinstance(event, e.PatternStaged | e.PatternQuarantined):
+    if row is None and isinstance(event, e.PatternStaged | e.PatternQuarantined):
         columns |= {
-            "id": pattern_id, "repo_id": event.repo_id or "", "repo_path": event.repo_path or "",
+            "repo_id": event.repo_id or "", "repo_path": event.repo_path or "",
             "job_id": event.job_id or "", "manifest_path": event.manifest_path or "", "title": event.title or "",
             "slug": event.slug or "", "verdict": event.verdict or "unproven", "staged_at": record.at,
         }  # fmt: skip
-        _insert(connection, f"{prefix}patterns", columns)
-    if isinstance(event, e.EvidenceAdded | e.EvidenceWithdrawn):
-        change = 1 if isinstance(event, e.EvidenceAdded) else -1
-        connection.execute(
-            f"UPDATE {prefix}patterns SET evidence_count = evidence_count + ? WHERE id = ?",  # noqa: S608
-            (change, pattern_id),
-        )
+        rows.add(pattern_id, columns)
+        return
+    rows.change(pattern_id, columns)
+    if record.type in ("EvidenceAdded", "EvidenceWithdrawn"):
+        rows.increase(pattern_id, "evidence_count", 1 if record.type == "EvidenceAdded" else -1, first=1)
+
+
+# --- repositories and the machine ---
 
 
 def _repository(connection: sqlite3.Connection, record: Recorded, prefix: str) -> None:

@@ -63,12 +63,8 @@ def rebuild(log: EventLog) -> int:
         for table in TABLES:
             connection.execute(f"DROP TABLE IF EXISTS new_{table}")
         create_tables(connection, "new_")
-        position = count = 0
         # This transaction keeps every appender out, so the log cannot grow behind the last page.
-        records = log.read_all()
-        while batch := list(islice(records, BATCH)):
-            project(connection, batch, "new_")
-            position, count = batch[-1].position, count + len(batch)
+        position = project(connection, log.read_all(), "new_")
         for table in TABLES:
             connection.execute(f"DROP TABLE IF EXISTS {table}")
             connection.execute(f"ALTER TABLE new_{table} RENAME TO {table}")
@@ -79,7 +75,7 @@ def rebuild(log: EventLog) -> int:
         create_tables(connection)
         connection.execute(_CURSOR)
         connection.execute("INSERT OR REPLACE INTO read_models VALUES (1, ?, ?)", (VERSION, position))
-    return count
+    return position
 
 
 def read_connection(log: EventLog) -> sqlite3.Connection:
@@ -96,7 +92,5 @@ def read_connection(log: EventLog) -> sqlite3.Connection:
         return connection
     memory = sqlite3.connect(":memory:", check_same_thread=False)
     create_tables(memory)
-    records = log.read_all()
-    while batch := list(islice(records, BATCH)):
-        project(memory, batch)
+    project(memory, log.read_all())
     return memory
