@@ -1,7 +1,8 @@
 """Opening the log's SQLite file: who may, where it may lie, and how a connection is set.
 
 The writer (holder of the lock) has one connection, in WAL mode with `synchronous=FULL`; it alone checkpoints.
-Readers open the file read-only, so that none of them can make a log, change one or checkpoint one.
+Readers open the file read-only, so that none of them can make a log, change one or checkpoint one. The writer brings
+an older file's layout forward (see `migrate.py`); a newer one is refused by both.
 """
 
 from __future__ import annotations
@@ -13,11 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from events.layouts import MIGRATIONS, Migration, newest
+
 if TYPE_CHECKING:
     from sqlite_utils import Database
 
 APPLICATION_ID = 0x6C726E64  # "lrnd", so that `file` and we know a log from any other database
-SCHEMA = 1
+SCHEMA = newest()
 """Number of the table layout and of the hash encoding, in `user_version`. Not the schema of an event."""
 
 OLDEST_SQLITE = (3, 37, 0)  # STRICT tables
@@ -69,10 +72,11 @@ class LogMissing(LogUnusable):
         super().__init__(f"there is no log at {path}. Next: start learnd, which makes one, or name another with --log")
 
 
-def open_writer(path: Path) -> sqlite3.Connection:
+def open_writer(path: Path, migrations: tuple[Migration, ...] = MIGRATIONS) -> sqlite3.Connection:
     """The writing connection to the log at `path`, made with its tables (mode 0600, folder 0700) where absent.
 
-    The caller holds the log's lock. Raises LogUnusable.
+    A file of an older layout is led to the newest by `migrations`, after a copy of it was put beside it. The caller
+    holds the log's lock. Raises LogUnusable.
     """
     # Imported here: it takes longer to load than all a reading verb does.
     from sqlite_utils import Database  # noqa: PLC0415
@@ -84,11 +88,12 @@ def open_writer(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
     try:
         database = Database(connection, recursive_triggers=True, execute_plugins=False)
-        _require_log(connection, path, may_be_empty=True)
+        _require_log(connection, path, may_be_empty=True, known=newest(migrations))
         _require_wal(database, path)
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA wal_autocheckpoint=1000")
         _make_tables(database)
+        _bring_forward(connection, path, migrations)
         # SQLite makes only those names durable that it made itself.
         _sync(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     except sqlite3.DatabaseError as error:
@@ -219,7 +224,7 @@ def _require_readable(path: Path) -> None:
         raise LogUnusable(f"{path} may not be read by this user. Next: run as the user of learnd's daemon")
 
 
-def _require_log(connection: sqlite3.Connection, path: Path, *, may_be_empty: bool) -> None:
+def _require_log(connection: sqlite3.Connection, path: Path, *, may_be_empty: bool, known: int = SCHEMA) -> None:
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (number,) = connection.execute("PRAGMA user_version").fetchone()
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
@@ -229,9 +234,9 @@ def _require_log(connection: sqlite3.Connection, path: Path, *, may_be_empty: bo
         raise LogUnusable(f"{path} is empty: its making was cut short. Next: start learnd, which makes it whole")
     if application != APPLICATION_ID:
         raise LogUnusable(f"{path} is a database, but no learnd log. Next: name the log with --log")
-    if number > SCHEMA:
+    if number > known:
         raise LogUnusable(
-            f"{path} was written by a newer learnd (log schema {number}, this one knows {SCHEMA}). Next: upgrade learnd"
+            f"{path} was written by a newer learnd (log schema {number}, this one knows {known}). Next: upgrade learnd"
         )
 
 
@@ -253,6 +258,14 @@ def _make_tables(database: Database) -> None:
     except BaseException:
         database.conn.rollback()
         raise
+
+
+def _bring_forward(connection: sqlite3.Connection, path: Path, migrations: tuple[Migration, ...]) -> None:
+    (number,) = connection.execute("PRAGMA user_version").fetchone()
+    if number < newest(migrations):
+        from events.migrate import migrate  # noqa: PLC0415 - brings pydantic, and is hardly ever needed
+
+        migrate(connection, path, migrations)
 
 
 def _make_private_file(path: Path) -> None:

@@ -35,6 +35,7 @@ from events.database import (
     open_writer,
 )
 from events.follow import LogReplaced, follow
+from events.layouts import MIGRATIONS, Migration
 from events.lock import LogLock, LogLocked
 from events.recorded import EventUnreadable, EventUnstorable, Recorded, Row, Stored, read_row, write_text
 
@@ -89,19 +90,31 @@ class AppendOutcomeUnknown(AppendFailed):
 class EventLog:
     """The log at one path. Safe to share between threads; not between a process and its fork."""
 
-    def __init__(self, path: Path, writer: sqlite3.Connection | None, project: Projection | None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        writer: sqlite3.Connection | None,
+        project: Projection | None,
+        migrations: tuple[Migration, ...] = MIGRATIONS,
+    ) -> None:
         self.path = path
         self._writer = writer
         self._project = project
+        self._migrations = migrations
         self._appending = threading.Lock()
         self._local = threading.local()
         self._readers: weakref.WeakSet[_Reader] = weakref.WeakSet()
 
     @classmethod
-    def create_or_open(cls, path: Path, project: Projection | None = None) -> Self:
-        """The log for its one writer, made where absent. The caller holds `LogLock(path)`. Raises LogUnusable."""
+    def create_or_open(
+        cls, path: Path, project: Projection | None = None, migrations: tuple[Migration, ...] = MIGRATIONS
+    ) -> Self:
+        """The log for its one writer, made where absent, its layout brought forward by `migrations` where older.
+
+        The caller holds `LogLock(path)`. Raises LogUnusable.
+        """
         path = path.resolve()
-        return cls(path, open_writer(path), project)
+        return cls(path, open_writer(path, migrations), project, migrations)
 
     @classmethod
     def open_readonly(cls, path: Path) -> Self:
@@ -193,8 +206,7 @@ class EventLog:
         while left is None or left > 0:
             size = PAGE if left is None else min(PAGE, left)
             page: list[Row] = self.connection.execute(query, (after, *chosen, size)).fetchall()
-            for row in page:
-                yield read_row(row)
+            yield from map(read_row, page)
             if len(page) < size:
                 return
             after = page[-1][0]
@@ -234,8 +246,7 @@ class EventLog:
                 page: list[Row] = self.connection.execute(query, (start, PAGE)).fetchall()
             except sqlite3.DatabaseError as error:
                 raise LogDamaged(chain.position + 1, f"SQLite cannot read on: {error}") from error
-            for row in page:
-                chain.check(row)
+            chain.check(page)
             start = chain.position + 1
             if not page:
                 return Verified(chain.position, chain.hash, chain.position)
@@ -295,7 +306,7 @@ class EventLog:
         self._writer.close()
         self._writer = None
         try:
-            writer = open_writer(self.path)
+            writer = open_writer(self.path, self._migrations)
             settled = empty_write_ahead_log(writer, self.path)
             found = writer.execute("SELECT 1 FROM events WHERE id = ?", (event_id,)).fetchone()
         except (sqlite3.Error, LogUnusable, OSError) as error:

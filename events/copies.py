@@ -1,0 +1,69 @@
+"""Whole copies of a log: made while it is written to, and checked before anybody relies on them.
+
+A copy is one file (no write-ahead log beside it), private, synced, and holds the log as it was at one moment: SQLite's
+online backup reads all pages in one transaction. Copying the file itself would tear it and miss the write-ahead log.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from urllib.parse import quote
+
+from events.chain import GENESIS, Chain, LogDamaged, Verified
+from events.layouts import COLUMNS
+
+PAGE = 1000
+REPORTED = 1
+"""Faults that SQLite is asked to name: the first says enough."""
+
+
+def copy_log(source: sqlite3.Connection, target: Path) -> None:
+    """Copy the log behind `source` to the new file `target` (0600). Raises sqlite3.Error, OSError (it is there)."""
+    os.close(os.open(target, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    with closing(sqlite3.connect(target, isolation_level=None)) as copy:
+        copy.execute("PRAGMA synchronous=FULL")
+        source.backup(copy)
+        # The pages say that there is a write-ahead log: a copy is complete without one.
+        copy.execute("PRAGMA journal_mode=DELETE")
+    _sync(target, os.O_RDONLY)
+    _sync(target.parent, os.O_RDONLY | os.O_DIRECTORY)
+
+
+def check_copy(path: Path) -> Verified:
+    """Check a copy of whatever layout: SQLite's own structures, and the chain. Raises LogDamaged, sqlite3.Error."""
+    # Immutable: nobody writes a copy, and looking at one leaves nothing beside it.
+    with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro&immutable=1", uri=True)) as connection:
+        (told,) = connection.execute(f"PRAGMA integrity_check({REPORTED})").fetchone()
+        if told != "ok":
+            raise LogDamaged(1, f"SQLite finds the file {path.name} damaged ({' '.join(told.split())})")
+        chain = Chain()
+        query = f"SELECT {COLUMNS} FROM events WHERE position > ? ORDER BY position LIMIT {PAGE}"  # noqa: S608 - own words
+        while page := connection.execute(query, (chain.position,)).fetchall():
+            for row in page:
+                chain.check(row)
+        return Verified(chain.position, chain.hash, chain.position)
+
+
+def head_of(connection: sqlite3.Connection) -> tuple[int, str]:
+    """Position and hash of the last event; `(0, GENESIS)` of an empty log."""
+    row = connection.execute("SELECT position, hash FROM events ORDER BY position DESC LIMIT 1").fetchone()
+    return (0, GENESIS) if row is None else (int(row[0]), str(row[1]))
+
+
+def hash_at(connection: sqlite3.Connection, position: int) -> str | None:
+    """The hash of the event at `position`; None where there is none."""
+    if position == 0:
+        return GENESIS
+    row = connection.execute("SELECT hash FROM events WHERE position = ?", (position,)).fetchone()
+    return None if row is None else str(row[0])
+
+
+def _sync(path: Path, flags: int) -> None:
+    handle = os.open(path, flags | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
