@@ -11,6 +11,7 @@ Whoever may write a repository may plant links, pipes and races in it. Therefore
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import stat
 from dataclasses import dataclass
@@ -150,6 +151,7 @@ class Folder:
 
     def replace(self, name: str, data: bytes, like: os.stat_result | None = None) -> None:
         """Put `data` at `name`, whole or not at all and durably; owner and mode as in `like`. Raises OSError."""
+        self._sweep(name)
         temporary = f".{name}.{secrets.token_hex(6)}.part"
         handle = os.open(temporary, _NEW, 0o644, dir_fd=self._handle)
         try:
@@ -163,6 +165,13 @@ class Folder:
             self.remove(temporary)
             raise
         os.fsync(self._handle)
+
+    def _sweep(self, name: str) -> None:
+        """Remove what a crash left of earlier writes of `name`: whoever replaces a file is alone in doing so."""
+        part = re.compile(rf"\.{re.escape(name)}\.[0-9a-f]{{12}}\.part")
+        for left in self.names():
+            if part.fullmatch(left) and not stat.S_ISDIR(self.stat(left).st_mode):
+                self.remove(left)
 
     def create(self, name: str, data: bytes) -> None:
         """A new file `name`. Raises FileExistsError when anything, a dangling link too, stands there; OSError."""
