@@ -11,6 +11,7 @@ from typing import Literal
 
 from events.catalog import AlertChannel, AlertKind, FaultKind, Severity
 from events.values import Evidence, FileRef, Isolation, Scenario, SnapshotRecord, Usage
+from state.pattern import PatternStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,17 +290,22 @@ class RecordAlertDelivery(JobCommand):
     target: str
     resolved: bool = False
     error: str | None = None
+    receipt: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class ReportRegression(JobCommand):
-    """`person` reports one that escaped; without a person it was learnd that caught it."""
+    """`person` reports one that escaped; without a person it was learnd that caught it.
+
+    `pattern_status` is how the pattern stands: only what was once promoted can come undone.
+    """
 
     pattern_id: str
     commit: str
     detail: str = ""
     committed_at: str | None = None
     person: Person | None = None
+    pattern_status: PatternStatus = PatternStatus.ACTIVE
 
 
 # --- patterns ---------------------------------------------------------------------------------------
@@ -502,6 +508,7 @@ class RecordFaultAlertDelivery:
     target: str
     resolved: bool = False
     error: str | None = None
+    receipt: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -155,6 +155,8 @@ class Job:
     call: int = 0
     draft: e.PatternDrafted | None = None
     pattern_id: str | None = None
+    regressions: tuple[str, ...] = ()
+    """Commits at which the pattern's change came undone."""
     urgent: bool = False
     alerts: tuple[Alert, ...] = ()
 
@@ -261,6 +263,8 @@ def _remember(job: Job, event: e.Event) -> Job:  # noqa: PLR0912 - one case an e
             return replace(_step_done(_released(job)), draft=event, pattern_id=event.pattern_id)
         case e.JobLearned():
             return replace(job, pattern_id=event.pattern_id, cause=event.outcome)
+        case e.RegressionDetected():
+            return replace(job, regressions=(*job.regressions, event.commit))
         case e.JobRequeued():
             return replace(
                 _step_done(job),

@@ -10,6 +10,7 @@ from events.values import Evidence
 from state import alerts
 from state import commands as c
 from state.job import AT_REST, BLOCKED, TABLE, TERMINAL, Job, JobStatus
+from state.pattern import PatternStatus
 from state.people import not_an_approver, signed
 from state.refusal import Refused
 
@@ -18,6 +19,9 @@ Answer = tuple[e.Event, ...] | Refused
 
 SCENARIO_ATTEMPTS = 2
 """The second failure to find a scenario is the last: the sources do not change by themselves."""
+
+PROMOTED = (PatternStatus.ACTIVE, PatternStatus.EDITED, PatternStatus.STALE, PatternStatus.DEPRECATED)
+"""Statuses of a pattern that was promoted: agents may have loaded it."""
 
 OWN_FOLDERS = (".agent/patterns", "docs/patterns")
 """A change in nothing but these is learnd's own work, or a person's on it."""
@@ -250,12 +254,24 @@ def _(command: c.RecordScenarioFailure, job: Job) -> Answer:
 
 @decide_job.register
 def _(command: c.SupplyScenario, job: Job) -> Answer:
-    refused = not_an_approver(name(job), command.person) or _wrong_status(job, e.ManualScenarioSupplied)
+    refused = takes_no_scenario(command.person, job)
     if refused:
         return refused
     approval = signed(command.person)
     supplied = e.ManualScenarioSupplied(**approval, scenario=command.scenario, file=command.file)
     return (supplied, e.JobExpedited(**approval)) if command.now else (supplied,)
+
+
+def takes_no_scenario(person: c.Person, job: Job) -> Refused | None:
+    """Why `person` may not supply a scenario for `job`, if they may not: known before its text is looked at."""
+    unknown = not_an_approver(name(job), person)
+    if unknown or TABLE.allows(job.status, e.ManualScenarioSupplied):
+        return unknown
+    takes = f"{S.NEEDS_MANUAL_SCENARIO} or {S.VALIDATION_FAILED}"
+    return Refused(
+        "takes_no_scenario",
+        f"{name(job)} is {job.status}: only a job that is {takes} takes a scenario. Next: learnd why {job.id[:8]}",
+    )
 
 
 # --- replay -----------------------------------------------------------------------------------------
@@ -427,6 +443,27 @@ def _(command: c.Approve, job: Job) -> Answer:
 
 def _no_way_out(command: c.Approve, job: Job) -> Refused | None:
     """Why approving as asked does not move the job, if it does not."""
+    return _means_nothing(command, job) or _not_enough(command, job)
+
+
+def _means_nothing(command: c.Approve, job: Job) -> Refused | None:
+    """What was asked for that this job has no use for: ignoring it would look like granting it."""
+    short = job.id[:8]
+    if command.accept_unproven and job.status != S.SKIPPED:
+        return Refused(
+            "not_skipped",
+            f"job {short} is {job.status}: only a change that was skipped for want of proof can be accepted as "
+            f"unproven. Next: learnd why {short}",
+        )
+    if command.grant_usd > 0 and job.status != S.OVER_BUDGET:
+        return Refused(
+            "not_over_budget",
+            f"job {short} is {job.status}: only a job that is over_budget takes a grant. Next: learnd why {short}",
+        )
+    return None
+
+
+def _not_enough(command: c.Approve, job: Job) -> Refused | None:
     short = job.id[:8]
     if job.status == S.NEEDS_MANUAL_SCENARIO:
         return Refused(
@@ -457,8 +494,6 @@ def _no_way_out(command: c.Approve, job: Job) -> Refused | None:
                 f"job {short} is {job.status}: nothing waits for an approval. "
                 f"Next: learnd approve {short} --now, to let it go first",
             )
-    if command.accept_unproven and job.status != S.SKIPPED:
-        return Refused("not_skipped", f"job {short} is {job.status}: only a change without proof can be accepted so")
     return None
 
 
@@ -498,8 +533,9 @@ def _(command: c.RaiseAlert, job: Job) -> Answer:
 @decide_job.register
 def _(command: c.RecordAlertDelivery, job: Job) -> Answer:
     return _wrong_status(job, e.AlertDelivered) or alerts.told(
-        job.alerts, command.alert_id, command.channel, command.target, resolved=command.resolved, error=command.error
-    )
+        job.alerts, command.alert_id, command.channel, command.target,
+        resolved=command.resolved, error=command.error, receipt=command.receipt,
+    )  # fmt: skip
 
 
 @decide_job.register
@@ -512,6 +548,19 @@ def _(command: c.ReportRegression, job: Job) -> Answer:
         return refused
     if command.pattern_id != job.pattern_id:
         return Refused("other_pattern", f"{name(job)} did not lead to pattern {command.pattern_id[:8]}")
+    pattern = f"pattern {command.pattern_id[:8]}"
+    if command.pattern_status not in PROMOTED:
+        return Refused(
+            "never_served",
+            f"{pattern} is {command.pattern_status}: only the change behind a promoted pattern can come undone. "
+            f"Next: learnd review {command.pattern_id[:8]}",
+        )
+    if command.commit in job.regressions:
+        return Refused(
+            "already_reported",
+            f"{pattern}: it is recorded already that the change came undone at {command.commit[:12]}. "
+            f"Next: learnd show {job.id[:8]}",
+        )
     return (
         e.RegressionDetected(
             pattern_id=command.pattern_id,
@@ -519,5 +568,7 @@ def _(command: c.ReportRegression, job: Job) -> Answer:
             escaped=command.person is not None,
             detail=command.detail,
             committed_at=command.committed_at,
+            approver=command.person.user if command.person else None,
+            claimed=command.person.claimed if command.person else None,
         ),
     )

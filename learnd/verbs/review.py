@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from learnd.ids import short
 from learnd.verbs.reading import Reading, reading
-from learnd.verbs.terminal import Column, ago, heading, markdown, note, print_facts, print_json, say, table
+from learnd.verbs.terminal import Column, ago, heading, markdown, note, print_facts, print_json, say, stamp, table
 from learnd.views.queries import PatternRow
 
 if TYPE_CHECKING:
@@ -20,9 +20,9 @@ WAITING = ("candidate", "edited", "quarantined")
 def review(log: Path | None, prefix: str | None, *, everything: bool, as_json: bool) -> int:
     """List the patterns that wait for a person, or show one.
 
-    JSON: an array of `{id, title, slug, status, verdict, repo, job_id, manifest_path, file, gate, detail, approver,
-    reason, evidence, evidence_count, staged_at, updated_at}`, `evidence` being one line; with a pattern's id an
-    array of one, which also has its `text`.
+    JSON: an array of `{id, title, slug, status, promoted_at, regressions, verdict, repo, job_id, manifest_path, file,
+    gate, detail, approver, reason, evidence, evidence_count, staged_at, updated_at}`, `evidence` being one line and
+    `regressions` counted since the promotion; with a pattern's id an array of one, which also has its `text`.
     """
     with reading(log) as book:
         rows = [book.views.pattern(prefix)] if prefix else book.views.patterns(statuses=() if everything else WAITING)
@@ -122,11 +122,25 @@ def _print_one(book: Reading, row: PatternRow) -> None:
         facts.append(("stopped by", f"gate {row.gate}: {row.detail}"))
     if row.approver:
         facts.append(("decided by", f"{row.approver}{f': {row.reason}' if row.reason else ''}"))
+    facts += [("came undone", line) for line in _regressions(book, row)]
     facts.append(("next", _next(row)))
     print_facts(facts)
     heading("Text")
     say()
     markdown(_without_front_matter(_text(book, row)))
+
+
+def _regressions(book: Reading, row: PatternRow) -> list[str]:
+    """Each time that the change behind the pattern came undone, in a line."""
+    from events.catalog import RegressionDetected  # brings pydantic
+    from learnd.views.timeline import regression
+
+    found = [record for record in book.log.read(f"job-{row.job_id}") if isinstance(record.data, RegressionDetected)]
+    return [
+        f"{stamp(record.at)}  {regression(record.data)}"
+        for record in found
+        if isinstance(record.data, RegressionDetected) and record.data.pattern_id == row.id
+    ]
 
 
 def _next(row: PatternRow) -> str:

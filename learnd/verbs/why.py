@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ from learnd.verbs.jobs import pattern_of
 from learnd.verbs.reading import Reading, place_of, reading
 from learnd.verbs.status import DaemonState, daemon_state
 from learnd.verbs.terminal import USAGE, Stop, ago, print_facts, print_json, say, stamp
-from learnd.views.diagnosis import MEANING, next_command, reason
+from learnd.views.diagnosis import MEANING, next_command, reason, waits_until
 from learnd.views.queries import JobRow, NotFound, PatternRow, WorkTreeRow
 
 if TYPE_CHECKING:
@@ -28,7 +28,10 @@ class Because:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """`stands` in a few words, `reason` in a sentence. `way` are the stubs and links that a path led over."""
+    """`stands` in a few words, `reason` in a sentence. `way` are the stubs and links that a path led over.
+
+    `files` are what a person looks into; `waits_until` is when the next attempt comes by itself.
+    """
 
     subject: str
     stands: str
@@ -40,13 +43,16 @@ class Answer:
     pattern: str | None = None
     path: str | None = None
     way: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    waits_until: str | None = None
+    urgent: bool = False
 
 
 def why(log: Path | None, what: str, *, as_json: bool) -> int:
     """Answer for a job, or for a file under `.runs/`.
 
-    JSON: `{subject, stands, reason, since, because: {type, position}, next, job, pattern, path, way}`; a file whose
-    run had several jobs (it was resumed) answers for the last.
+    JSON: `{subject, stands, reason, since, because: {type, position}, next, job, pattern, path, way, files,
+    waits_until, urgent}`; a file whose run had several jobs (it was resumed) answers for the last.
     """
     answer = _answer(log, what)
     if as_json:
@@ -63,6 +69,11 @@ def why(log: Path | None, what: str, *, as_json: bool) -> int:
         facts.append(("run", answer.path))
     if answer.job and not answer.subject.startswith("job"):
         facts.append(("job", short(answer.job)))
+    if answer.waits_until:
+        facts.append(("waits until", stamp(answer.waits_until)))
+    if answer.urgent:
+        facts.append(("urgent", "goes before all others"))
+    facts += [("look into", path if Path(path).exists() else f"{path} (gone)") for path in answer.files]
     facts.append(("next", answer.next or "nothing"))
     print_facts(facts)
     return 0
@@ -90,14 +101,30 @@ def _of_job(book: Reading, row: JobRow, daemon: DaemonState) -> Answer:
     return Answer(
         subject=f"job {short(row.id)}",
         stands=row.status,
-        reason=f"{MEANING.get(row.status, row.status)}{_cause(row)}{held}",
+        reason=f"{MEANING.get(row.status, row.status)}{_cause(row)}{held}{_undone(pattern)}",
         since=row.since,
         because=Because(row.because, row.because_position),
         next="learnd doctor" if held else next_command(row, book.value, pattern, daemon=daemon.answers),
         job=row.id,
         pattern=row.pattern,
         path=row.manifest_path,
+        files=_files_of(book, row),
+        waits_until=waits_until(row),
+        urgent=bool(row.urgent),
     )
+
+
+LOOKED_INTO = {
+    "needs_manual_scenario": ("$.template.path", "$.partial.path"),
+    "stalled_snapshot": ("$.git_status.path", "$.git_log.path"),
+    "validation_failed": ("$.evidence.log.path", "$.file.path"),
+}
+"""Of the event that blocked a job, the files that a person looks into."""
+
+
+def _files_of(book: Reading, row: JobRow) -> tuple[str, ...]:
+    found = (book.value(row.because_position, path) for path in LOOKED_INTO.get(row.status, ()))
+    return tuple(str(path) for path in found if path)
 
 
 def _cause(row: JobRow) -> str:
@@ -116,6 +143,14 @@ def _held(book: Reading, row: JobRow) -> str:
     return f"; the machine is at fault since {ago(fault.since)}: {fault.kind}: {fault.detail}" if fault else ""
 
 
+def _undone(pattern: PatternRow | None) -> str:
+    """That the change behind a pattern came undone, if it did since it was promoted."""
+    if pattern is None or not pattern.regressions:
+        return ""
+    times = "once" if pattern.regressions == 1 else f"{pattern.regressions} times"
+    return f"; its change came undone {times} since it was promoted"
+
+
 def _of_pattern(book: Reading, row: PatternRow) -> Answer:
     from learnd.views.diagnosis import next_for_pattern
 
@@ -124,7 +159,7 @@ def _of_pattern(book: Reading, row: PatternRow) -> Answer:
     return Answer(
         subject=f"pattern {short(row.id)}",
         stands=row.status,
-        reason=f"stopped by gate {row.gate}: {row.detail}" if row.gate else decided,
+        reason=(f"stopped by gate {row.gate}: {row.detail}" if row.gate else decided) + _undone(row),
         since=last.at,
         because=Because(last.type, last.position),
         next=next_for_pattern(row),
@@ -193,10 +228,7 @@ def _of_found(
     if not current:
         return _unknown_run(book, path, found, tree, way)
     told = _of_job(book, current[-1], daemon_state(book))
-    return Answer(
-        str(path), f"job {short(current[-1].id)} is {told.stands}", told.reason, told.since, told.because, told.next,
-        told.job, told.pattern, told.path, way,
-    )  # fmt: skip
+    return replace(told, subject=str(path), stands=f"job {short(current[-1].id)} is {told.stands}", way=way)
 
 
 def _unknown_run(book: Reading, path: Path, run: Run, tree: WorkTreeRow, way: tuple[str, ...]) -> Answer:

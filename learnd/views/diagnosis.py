@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
+from learnd.clock import now
 from learnd.ids import short
-from learnd.views.queries import JobRow, PatternRow
+
+if TYPE_CHECKING:
+    from learnd.views.queries import JobRow, PatternRow
 
 BLOCKED = (
     "snapshot_failed", "awaiting_approval", "needs_manual_scenario", "stalled_snapshot", "validation_failed",
@@ -50,6 +54,8 @@ Look = Callable[[int, str], object]
 def next_command(job: JobRow, look: Look, pattern: PatternRow | None = None, *, daemon: bool = False) -> str | None:
     """What to type to move `job` on; None when nothing is to be done. `daemon`: one is running."""
     name = short(job.id)
+    if waits_until(job):
+        return f"learnd approve {name} --now"
     match job.status:
         case "snapshot_failed" | "awaiting_approval" | "validation_failed" | "crystalization_failed":
             return f"learnd approve {name}"
@@ -77,6 +83,8 @@ def next_for_pattern(pattern: PatternRow) -> str | None:
             return f"learnd review {name}"
         case "rejected" | "expired" | "deprecated":
             return f"learnd restore {name}"
+        case "active" | "stale" if pattern.regressions:
+            return f"learnd deprecate {name} --reason TEXT"
     return None
 
 
@@ -84,6 +92,11 @@ def reason(job: JobRow) -> str:
     """Why the job stands where it does: the cause, and what is known of it."""
     said = ": ".join(part for part in (job.cause, job.detail) if part)
     return said or MEANING.get(job.status, "")
+
+
+def waits_until(job: JobRow) -> str | None:
+    """When the job's next attempt comes (ISO 8601 UTC), while that lies ahead."""
+    return job.retry_at if job.retry_at is not None and job.retry_at > now() else None
 
 
 def _missing_usd(job: JobRow, look: Look) -> str:

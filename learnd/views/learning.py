@@ -5,6 +5,7 @@ Folds of the log and nothing else: written once or written again, they come out 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from events.values import FileRef
 from learnd.clock import seconds_between
 from learnd.manifest.block import (
     Alert,
+    AlertWord,
     ApprovalPart,
     Crystalizer,
     LearndFile,
@@ -40,11 +42,22 @@ from learnd.manifest.tasks import (
     ThroughputCounts,
     ValidationCounts,
 )
+from learnd.views.measures.taken import pattern_measures
 from state import job as jobs
 from state.job import Job, JobStatus
 
 NO_MODEL = "extractive"
 """The schema wants a model's name; the embedded author has none."""
+
+
+ALERT_WORDS: dict[str, AlertWord] = {
+    "snapshot_failed": "snapshot_failed",
+    "stalled_snapshot": "stalled_snapshot",
+    "needs_manual_scenario": "needs_manual_scenario",
+    "over_budget": "budget_exceeded",
+}
+"""The schema's words for kinds of alerts."""
+TOLD = (e.AlertRaised, e.AlertDelivered, e.AlertFailed)
 
 
 class History:
@@ -55,6 +68,11 @@ class History:
         self.records = records
         self.pattern = pattern
         self.candidate = candidate
+
+    @property
+    def wrote_pattern(self) -> bool:
+        """Whether the pattern is this job's own, not one that was known, to which it added evidence."""
+        return self.job.draft is not None and self.job.draft.pattern_id == self.job.pattern_id
 
     def last(self, *kinds: type[e.Event]) -> Recorded | None:
         """The newest record of one of these kinds."""
@@ -105,7 +123,9 @@ def learnd_file(history: History) -> LearndFile:
 def metrics_line(history: History) -> MetricsLine:
     """The job's one line in the task's `metrics.json`; to be written when the job is at rest."""
     job = history.job
-    opened, last = history.records[0].at, history.records[-1].at
+    opened = history.records[0].at
+    # Whom an alert reached, and when, is no part of how long the job took.
+    last = next(record.at for record in reversed(history.records) if not isinstance(record.data, TOLD))
     return MetricsLine(
         job=job.id,
         task_id=job.task_id,
@@ -124,45 +144,44 @@ def metrics_line(history: History) -> MetricsLine:
 
 
 def task_state(histories: Sequence[History], updated_at: str) -> TaskState:
-    """The numbers of one task over all its jobs."""
-    passed = failed = stalled = manual = 0
-    promoted = deprecated = candidates = rejections = regressions = 0
-    alerts: dict[str, int] = {}
-    latencies: list[float] = []
-    for history in histories:
-        kinds = {record.type for record in history.records}
-        passed += "ChangeValidated" in kinds
-        failed += "ValidationFailed" in kinds
-        stalled += "SnapshotStalled" in kinds
-        manual += "ManualScenarioRequired" in kinds
-        regressions += sum(record.type == "RegressionDetected" for record in history.records)
-        for record in history.records:
-            if isinstance(record.data, e.AlertRaised):
-                alerts[record.data.kind] = alerts.get(record.data.kind, 0) + 1
-        review = _review(history)
-        rejections += review.rejections if review else 0
-        if review and review.latency_ms is not None:
-            latencies.append(review.latency_ms)
-        types = [record.type for record in history.pattern]
-        promoted += "PatternPromoted" in types
-        deprecated += "PatternDeprecated" in types or "PatternSuperseded" in types
-        candidates += "PatternProposed" in types
+    """The numbers of one task over all its jobs, counted as `learnd metrics` counts: each time that it was."""
+    kinds = Counter(record.type for history in histories for record in history.records)
+    alerts = Counter(
+        record.data.kind
+        for history in histories
+        for record in history.records
+        if isinstance(record.data, e.AlertRaised)
+    )
+    patterns = [history for history in histories if history.wrote_pattern]
+    became = Counter(record.type for history in patterns for record in history.pattern)
+    measures = [measure for history in patterns for measure in pattern_measures(history.pattern)]
+    decided = [one for one in measures if one.kind == "reviewed" and one.label in ("promoted", "rejected")]
+    waits = [one.at - one.began for one in decided if one.began is not None and one.at >= one.began]
     return TaskState(
         updated_at=updated_at,
         safety=Safety(
-            validation=ValidationCounts(passed=passed, failed=failed, stalled=stalled, manual=manual),
-            reviewer=ReviewerCounts(
-                rejections=rejections, average_latency_ms=sum(latencies) / len(latencies) if latencies else None
+            validation=ValidationCounts(
+                passed=kinds["ChangeValidated"],
+                failed=kinds["ValidationFailed"],
+                stalled=kinds["SnapshotStalled"],
+                manual=kinds["ManualScenarioRequired"],
             ),
-            regression_detection=RegressionCounts(detected=regressions),
-            pattern_hygiene=HygieneCounts(promoted=promoted, deprecated=deprecated),
+            reviewer=ReviewerCounts(
+                rejections=sum(one.label == "rejected" for one in decided),
+                average_latency_ms=sum(waits) / len(waits) if waits else None,
+            ),
+            regression_detection=RegressionCounts(detected=kinds["RegressionDetected"]),
+            pattern_hygiene=HygieneCounts(
+                promoted=sum(one.label == "promoted" for one in decided),
+                deprecated=became["PatternDeprecated"] + became["PatternSuperseded"],
+            ),
         ),
-        throughput=ThroughputCounts(candidates=candidates),
+        throughput=ThroughputCounts(candidates=became["PatternProposed"]),
         alerts=AlertCounts(
             total=sum(alerts.values()),
-            snapshot_failed=alerts.get("snapshot_failed", 0),
-            stalled_snapshot=alerts.get("stalled_snapshot", 0),
-            needs_manual_scenario=alerts.get("needs_manual_scenario", 0),
+            snapshot_failed=alerts["snapshot_failed"],
+            stalled_snapshot=alerts["stalled_snapshot"],
+            needs_manual_scenario=alerts["needs_manual_scenario"],
         ),
     )
 
@@ -273,6 +292,7 @@ def _crystalizer(history: History) -> Crystalizer | None:
 
 
 def _alerts(history: History) -> tuple[Alert, ...]:
+    """Who was told, of those kinds that the producer's schema has a word for; it has none for the journal either."""
     raised = {r.data.alert_id: r.data for r in history.records if isinstance(r.data, e.AlertRaised)}
     found = []
     for record in history.records:
@@ -280,10 +300,10 @@ def _alerts(history: History) -> tuple[Alert, ...]:
         if not isinstance(data, e.AlertDelivered) or data.channel == "journal" or data.resolved:
             continue
         alert = raised.get(data.alert_id)
-        if alert is not None:
-            kind = "budget_exceeded" if alert.kind == "over_budget" else alert.kind
+        word = ALERT_WORDS.get(alert.kind) if alert is not None else None
+        if alert is not None and word is not None:
             shown = Alert(
-                type=kind,
+                type=word,
                 channel=data.channel,
                 target=data.target,
                 message=alert.message,

@@ -105,6 +105,8 @@ def facts(event: e.Event) -> str:  # noqa: PLR0912 - one case an event, nothing 
             return f"{'resolved, ' if event.resolved else ''}{event.channel}: {event.target}"
         case e.AlertFailed():
             return f"{event.channel}: {event.error}"
+        case e.RegressionDetected():
+            return f"pattern {short(event.pattern_id)} {regression(event)}"
         case e.RepositoryRegistered() | e.RepositoryMoved() | e.WorkTreeAdded():
             return event.path
         case e.DaemonStarted():
@@ -153,6 +155,14 @@ def _requeued(event: e.JobRequeued) -> str:
     grant = f", ${event.grant_usd:.2f} granted" if event.grant_usd else ""
     unproven = ", accepted as unproven" if event.accept_unproven else ""
     return f"by {_who(event)} from {event.from_status}{grant}{unproven}{_because(event.reason)}"
+
+
+def regression(event: e.RegressionDetected) -> str:
+    """At which commit a pattern's change came undone, and who noticed."""
+    who = f" by {event.approver}{f' (as {event.claimed})' if event.claimed else ''}" if event.approver else ""
+    noticed = f"escaped, reported{who}" if event.escaped else "caught"
+    made = f", made {event.committed_at[:10]}" if event.committed_at else ""
+    return f"undone at {event.commit[:12]}{made}: {noticed}{_because(event.detail)}"
 
 
 def _who(event: e.Approval) -> str:
