@@ -12,16 +12,15 @@ Reading and writing are kept apart: `create_or_open` is for the holder of `LogLo
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
-import uuid
 import weakref
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 from events.catalog import AnyEvent, Event
 from events.chain import GENESIS, Chain, LogDamaged, Verified, link
@@ -341,8 +340,7 @@ class _CommitFailed(Exception):
     """COMMIT raised; the outcome is unknown until it is settled."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Write:
+class _Write(NamedTuple):
     """One stream's part of an append: each event as text, and as it reads back."""
 
     stream: str
@@ -361,13 +359,20 @@ def _insert(connection: sqlite3.Connection, writes: list[_Write], context: _Cont
             raise WrongExpectedVersion(write.stream, write.expected, version)
         for text, event in write.events:
             position, version = position + 1, version + 1
-            identity = (position, write.stream, version, str(uuid.uuid4()), event.type, event.SCHEMA)
+            identity = (position, write.stream, version, _new_id(), event.type, event.SCHEMA)
             stored: Stored = (*identity, *context, text)
             hash_ = link(hash_, stored)
             rows.append((*stored, hash_))
             recorded.append(Recorded(*identity, *context, event, hash_))
     connection.executemany("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
     return recorded
+
+
+def _new_id() -> str:
+    """A random UUID (version 4), for a third of what the class costs that the standard library makes of it."""
+    digits = os.urandom(16).hex()
+    variant = "89ab"[int(digits[16], 16) & 3]
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
 
 
 def _head(connection: sqlite3.Connection) -> tuple[int, str]:

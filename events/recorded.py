@@ -96,11 +96,12 @@ def write_text(event: Event) -> tuple[str, AnyEvent]:
     later fold of the log.
     """
     try:
-        text = event.model_dump_json()
+        text = event.__pydantic_serializer__.to_json(event).decode()
         back = _validate(text)
     except (ValidationError, PydanticSerializationError) as error:
         raise EventUnstorable(event, _reason(error)) from error
-    if back != event:
+    # What pydantic's own comparison comes to for a closed model, at half its price.
+    if type(back) is not type(event) or back.__dict__ != event.__dict__:
         raise EventUnstorable(event, "it reads back as a different event")
     return text, back
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 def now() -> str:
     """The current time, ISO 8601 UTC with milliseconds: `2026-01-31T12:00:00.000Z`."""
-    return iso(datetime.now(UTC))
+    return datetime.now(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
 def iso(moment: datetime) -> str:
