@@ -1,6 +1,6 @@
-"""Where the files that learnd ships stand: task templates, prompt packs, SOPs.
+"""Where the files that learnd ships stand: task templates, prompt packs, SOPs, systemd units.
 
-In a checkout they are its `.agent/`; an installed learnd has them under `share/learnd/agent`.
+In a checkout they are its `.agent/` and `systemd/`; an installed learnd has them under `share/learnd`.
 """
 
 from __future__ import annotations
@@ -15,9 +15,18 @@ class AssetsMissing(Exception):
 
 def agent_dir() -> Path:
     """The folder of shipped `.agent` files. Raises AssetsMissing."""
-    checkout = Path(__file__).resolve().parent.parent / ".agent"
-    installed = Path(sysconfig.get_path("data")) / "share/learnd/agent"
+    return _shipped(".agent", "agent", "task/templates")
+
+
+def units_dir() -> Path:
+    """The folder of shipped systemd units. Raises AssetsMissing."""
+    return _shipped("systemd", "systemd", "learnd.service")
+
+
+def _shipped(in_checkout: str, installed_as: str, holds: str) -> Path:
+    checkout = Path(__file__).resolve().parent.parent / in_checkout
+    installed = Path(sysconfig.get_path("data")) / "share/learnd" / installed_as
     for folder in (checkout, installed):
-        if (folder / "task/templates").is_dir():
+        if (folder / holds).exists():
             return folder
-    raise AssetsMissing(f"no agent files at {checkout} nor {installed}. Next: install learnd again")
+    raise AssetsMissing(f"no {holds} at {checkout} nor {installed}. Next: install learnd again")

@@ -2,7 +2,7 @@
 
 - The main thread waits, watches the others, pings systemd and answers signals. When it stops, pings stop.
 - The intake thread alone looks at manifests, from the watcher's queue and from sweeps, and says what is watched.
-- Workers advance jobs; the control thread answers people.
+- Workers advance jobs; the control thread answers people; the alerts thread tells them.
 
 SIGTERM and SIGINT drain: no new effect starts, running replays are interrupted and resume next time.
 SIGHUP reads the settings again: it drains and starts anew inside the same process, which keeps the log's lock.
@@ -22,10 +22,12 @@ from pathlib import Path
 import structlog
 
 from events.log import AppendFailed, AppendOutcomeUnknown, LogLock
+from learnd.announce import Announcer
 from learnd.clock import now
 from learnd.control import Control
 from learnd.engine import Engine
 from learnd.identity import user_name
+from learnd.keeping.anchor import drop_anchor
 from learnd.repositories import register
 from learnd.retention import prune_all
 from learnd.settings import Settings, SettingsInvalid, read_settings
@@ -36,6 +38,8 @@ PROBE_SECONDS = 30.0
 LATE_SECONDS = 5.0
 PRUNE_SECONDS = 3600.0
 PING_SECONDS = 0.5
+STOP_SECONDS = 30.0
+"""Asked for again and again while what cannot be interrupted ends, so that the unit's TimeoutStopSec bounds silence."""
 STUCK_SECONDS = 120.0
 """An intake that has not looked at one manifest for so long is stuck: systemd may restart us."""
 SETTLE_SECONDS = 10.0
@@ -60,6 +64,7 @@ class Daemon:
         self._sweep = threading.Event()
         self._sweep_at = 0.0
         self._beat = time.monotonic()
+        self._systemd = Announcer.of_environment()
 
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT. Raises LogLocked, LogUnusable, NotARepository; exits 1 when a thread died."""
@@ -92,9 +97,10 @@ class Daemon:
             threads.append(threading.Thread(target=self._take_in, args=(engine, watcher), name="intake"))
         else:
             log.warning("learning is off", setting="LEARNING_PIPELINE_ENABLED=0")
+        threads.append(threading.Thread(target=engine.alerts.run, args=(engine.draining,), name="alerts"))
         for thread in threads:
             thread.start()
-        notify("READY", "watching" if self._settings.learning_enabled else "learning is off")
+        self._systemd.say("READY=1", f"STATUS={'watching' if self._settings.learning_enabled else 'learning is off'}")
         log.info("ready", pid=os.getpid(), boot=engine.boot_id[:8], repositories=len(engine.views().work_trees()))
         try:
             self._loop(engine, [*threads, *([watcher] if self._settings.learning_enabled else [])])
@@ -132,7 +138,7 @@ class Daemon:
         for thread in threads:
             while thread.is_alive():
                 if time.monotonic() < patience:
-                    notify("WATCHDOG")
+                    self._systemd.needs_time(STOP_SECONDS)
                 thread.join(PING_SECONDS)
 
     # --- the main thread ---
@@ -146,10 +152,10 @@ class Daemon:
             if not all(thread.is_alive() for thread in threads):
                 log.error("a thread died", alive=[t.name for t in threading.enumerate()])
                 self._failed = self._stopping = True
-                notify("STOPPING")
+                self._systemd.say("STOPPING=1")
                 return
             if moment - self._beat < STUCK_SECONDS or not self._settings.learning_enabled:
-                notify("WATCHDOG")
+                self._systemd.ping()
             with _patient():
                 if moment >= late_at:
                     late_at = moment + LATE_SECONDS
@@ -157,6 +163,7 @@ class Daemon:
                 if moment >= probe_at:
                     probe_at = moment + PROBE_SECONDS
                     engine.probe_faults()
+                    drop_anchor(engine.log)
 
     def _told_to_end(self) -> bool:
         """Wait a moment for a signal, and tell systemd what it means."""
@@ -165,7 +172,7 @@ class Daemon:
         except queue.Empty:
             return False
         self._stopping = number != signal.SIGHUP
-        notify("STOPPING" if self._stopping else "RELOADING")
+        self._systemd.say("STOPPING=1" if self._stopping else "RELOADING=1")
         return True
 
     def _health(self, engine: Engine) -> dict[str, object]:
@@ -278,17 +285,6 @@ def _patient() -> Iterator[None]:
         raise
     except AppendFailed as error:
         log.warning("not recorded", reason=str(error))
-
-
-def notify(word: str, status: str | None = None) -> None:
-    """Tell systemd, where it listens."""
-    if "NOTIFY_SOCKET" not in os.environ:
-        return
-    from cysystemd import daemon  # noqa: PLC0415 - needs libsystemd, which only systemd's machines have
-
-    daemon.notify(daemon.Notification[word])
-    if status is not None:
-        daemon.notify(daemon.Notification.STATUS, status)
 
 
 def _reread(settings: Settings) -> Settings:

@@ -1,13 +1,14 @@
 """Where the log and the daemon's socket are, found without reading all of the settings.
 
 Order: `--log`; the settings' `state_dir` (`LEARND_STATE_DIR`, then the configuration file); the user's own
-state directory; the system service's, when the user has no log and the system has one. Only looks: a log is
-made by those who write it, never by who asks where it is.
+state directory; that of the system service `learnd@USER`, when the user has no log and the service has one. Only
+looks: a log is made by those who write it, never by who asks where it is.
 """
 
 from __future__ import annotations
 
 import os
+import pwd
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,8 @@ from pathlib import Path
 NAME = "events.db"
 SYSTEM_STATE = Path("/var/lib/learnd")
 SYSTEM_SOCKETS = Path("/run/learnd")
+SYSTEM_CONFIG = Path("/etc/learnd")
+"""Of `learnd@.service`; below each, a folder per instance, named like its user."""
 
 
 class ConfigUnreadable(Exception):
@@ -50,13 +53,13 @@ def find(log: Path | None = None) -> Place:
     """
     if log is not None:
         # A name that is not there yet is a folder's, unless it is that of a file.
-        file = log if log.is_file() or log.suffix else log / NAME
+        file = log if log.suffix or log.is_file() else log / NAME
         return _place(file.absolute())
     configured = os.environ.get("LEARND_STATE_DIR") or _configured()
     if configured:
         return _place(Path(configured).absolute() / NAME)
     own = _place(default_state_dir() / NAME)
-    system = _place(SYSTEM_STATE / NAME)
+    system = _place(SYSTEM_STATE / _own_name() / NAME)
     return system if not own.has_log() and system.has_log() else own
 
 
@@ -70,15 +73,28 @@ def default_state_dir() -> Path:
 
 
 def _place(log: Path) -> Place:
-    more = (SYSTEM_SOCKETS,) if log.parent == SYSTEM_STATE else ()
+    more = (SYSTEM_SOCKETS / log.parent.name,) if log.parent.parent == SYSTEM_STATE else ()
     return Place(log, (log.parent, *more))
 
 
+def _own_name() -> str:
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return str(os.geteuid())
+
+
 def config_file() -> Path | None:
-    """The operator's configuration file, the user's before the system's; None where there is neither."""
+    """The operator's configuration file; None where there is none.
+
+    The user's (`$XDG_CONFIG_HOME`), that of the user's instance of the system service, the system's: the first that
+    is there. Within the service (`$CONFIGURATION_DIRECTORY`) the user's is not asked: root says how it works.
+    """
     home = os.environ.get("XDG_CONFIG_HOME")
-    user = (Path(home) if home else Path.home() / ".config") / "learnd/config.toml"
-    return next((file for file in (user, Path("/etc/learnd/config.toml")) if file.is_file()), None)
+    user = (Path(home) if home else Path.home() / ".config") / "learnd"
+    service = os.environ.get("CONFIGURATION_DIRECTORY")
+    own = [Path(service.split(":", maxsplit=1)[0])] if service else [user, SYSTEM_CONFIG / _own_name()]
+    return next((file for folder in (*own, SYSTEM_CONFIG) if (file := folder / "config.toml").is_file()), None)
 
 
 def _configured() -> str | None:

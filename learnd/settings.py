@@ -1,14 +1,15 @@
 """The operator's settings: one frozen model, read once, again only on SIGHUP.
 
-Sources, later wins: defaults here, the first of `$XDG_CONFIG_HOME/learnd/config.toml` and
-`/etc/learnd/config.toml` that exists, then `LEARND_*` variables and the established names
-`LEARNING_PIPELINE_ENABLED`, `LEARNING_SNAPSHOT_DIR`, `OPENAI_API_KEY`, `OPENAI_BASE_URL`.
+Sources, later wins: defaults here; the configuration file (`locate.config_file` says which); files named like a
+setting in `$CREDENTIALS_DIRECTORY`, where systemd puts what a unit's `LoadCredential=` names; then `LEARND_*` variables
+and the established names `LEARNING_PIPELINE_ENABLED`, `LEARNING_SNAPSHOT_DIR`, `OPENAI_API_KEY`, `OPENAI_BASE_URL`.
 
 A repository's own `learnd.toml` is not read: agents write it, and it can set none of these.
 """
 
 from __future__ import annotations
 
+import os
 import tomllib
 from pathlib import Path
 from typing import Literal
@@ -17,11 +18,13 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, Vali
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
+    SecretsSettingsSource,
     SettingsConfigDict,
     SettingsError,
     TomlConfigSettingsSource,
 )
 
+from learnd.alerts.config import AlertSettings, EstablishedNames
 from learnd.locate import config_file, default_state_dir
 
 
@@ -39,6 +42,8 @@ class Lab(BaseModel):
     cheap_seconds: float = Field(30, ge=0, description="total seconds a side in which more replays count as cheap")
     timeout_seconds: float = Field(600, gt=0, description="wall time of one replay")
     hunk_seconds: float = Field(900, ge=0, description="wall time for all single-hunk reverts of a job")
+    minimal_seconds: float = Field(600, ge=0, description="wall time for finding the smallest proven change")
+    hunks_at_once: int = Field(1, ge=1, le=32, description="single-hunk reverts replayed at the same time")
     memory_mb: int = Field(4096, ge=64, description="private memory of one process in a replay")
     processes: int = Field(512, ge=16, description="processes of a replay's user")
     file_mb: int = Field(1024, ge=1, description="largest file a replay may write")
@@ -98,6 +103,7 @@ class Settings(BaseSettings):
         description="any OpenAI-compatible endpoint",
     )
     lab: Lab = Lab()
+    alerts: AlertSettings = AlertSettings()
 
     @property
     def log_path(self) -> Path:
@@ -113,7 +119,10 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         file = config_file()
-        sources = [init_settings, env_settings]
+        sources = [init_settings, env_settings, EstablishedNames(settings_cls)]
+        credentials = os.environ.get("CREDENTIALS_DIRECTORY")
+        if credentials:
+            sources.append(SecretsSettingsSource(settings_cls, secrets_dir=credentials, env_prefix=""))
         if file is not None:
             sources.append(TomlConfigSettingsSource(settings_cls, toml_file=file))
         return tuple(sources)
@@ -129,4 +138,5 @@ def read_settings() -> Settings:
         file = config_file() or "the environment"
         raise SettingsInvalid(f"setting {where}: {first['msg']} (from {file} or LEARND_*)") from error
     except (SettingsError, OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise SettingsInvalid(f"{error} (from {config_file() or 'the environment'} or LEARND_*)") from error
+        why = f"{error}: {error.__cause__}" if error.__cause__ else str(error)
+        raise SettingsInvalid(f"{why} (from {config_file() or 'the environment'} or LEARND_*)") from error

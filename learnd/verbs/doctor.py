@@ -11,36 +11,29 @@ import shutil
 import sqlite3
 import subprocess
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from events.database import OLDEST_SQLITE, LogUnusable, open_reader, require_local_file_system
 from learnd.installation import ForeignPackages, assert_own_packages
 from learnd.locate import NAME, Place, config_file
+from learnd.verbs.alerts import alert_checks
+from learnd.verbs.check import Check, ok
 from learnd.verbs.reading import Reading, place_of, reading
 from learnd.verbs.status import daemon_state
 from learnd.verbs.terminal import STYLES, Stop, ago, clean, is_terminal, print_json, say
+from learnd.verbs.units import read_only_for_daemon, unit_checks
 from learnd.views.queries import FaultRow
 
 if TYPE_CHECKING:
     from learnd.settings import Settings
 
-State = Literal["ok", "warn", "fail"]
 GIT_OLDEST = (2, 36)
 FREE_FAIL, FREE_WARN = 256 << 20, 2 << 30
 """Bytes free where the log lies: less than the first and the daemon stops working, see `engine.FREE_BYTES`."""
 WATCH_SHARE = 0.8
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One thing that was looked at. `mend` is empty where there is nothing to mend."""
-
-    name: str
-    state: State
-    found: str
-    mend: str = ""
 
 
 def doctor(log: Path | None, *, as_json: bool) -> int:
@@ -77,7 +70,7 @@ def examine(place: Place) -> Iterator[Check]:
     """All checks, those first that others depend on."""
     yield _packages()
     settings = _settings(place)
-    yield settings if isinstance(settings, Check) else _ok("settings", str(config_file() or "defaults"))
+    yield settings if isinstance(settings, Check) else ok("settings", str(config_file() or "defaults"))
     yield _git()
     yield _sqlite()
     yield from _state_dir(place)
@@ -87,12 +80,9 @@ def examine(place: Place) -> Iterator[Check]:
         yield _model_key(settings)
         yield _learning(settings)
         yield _approvers(settings)
+        yield from _channels(settings)
     yield from _log(place)
-    yield _lingering()
-
-
-def _ok(name: str, found: str) -> Check:
-    return Check(name, "ok", found)
+    yield from unit_checks(_user(os.geteuid()))
 
 
 # --- the program and its settings ---
@@ -104,7 +94,7 @@ def _packages() -> Check:
     except ForeignPackages as error:
         found, _, mend = str(error).partition(" Next: ")
         return Check("packages", "fail", found, mend)
-    return _ok("packages", "events and state are learnd's own")
+    return ok("packages", "events and state are learnd's own")
 
 
 def _settings(place: Place) -> Settings | Check:
@@ -126,27 +116,27 @@ def _git() -> Check:
     version = tuple(int(part) for part in digits[:2] if part.isdigit())
     if version < GIT_OLDEST:
         return Check("git", "fail", said.strip(), "install git 2.36 or newer")
-    return _ok("git", said.strip())
+    return ok("git", said.strip())
 
 
 def _sqlite() -> Check:
     found = f"SQLite {sqlite3.sqlite_version}"
     if sqlite3.sqlite_version_info < OLDEST_SQLITE:
         return Check("sqlite", "fail", found, "use a Python whose SQLite is 3.37 or newer")
-    return _ok("sqlite", found)
+    return ok("sqlite", found)
 
 
 def _model_key(settings: Settings) -> Check:
     if settings.openai_api_key is None:
-        return _ok("model key", "not set: patterns are written by the embedded author, without a model")
+        return ok("model key", "not set: patterns are written by the embedded author, without a model")
     where = settings.openai_base_url or "the provider's own endpoint"
-    return _ok("model key", f"set (not shown), {settings.model} at {where}, ${settings.budget_usd:.2f} a job")
+    return ok("model key", f"set (not shown), {settings.model} at {where}, ${settings.budget_usd:.2f} a job")
 
 
 def _learning(settings: Settings) -> Check:
     if not settings.learning_enabled:
         return Check("learning", "warn", "off (LEARNING_PIPELINE_ENABLED=0)", "unset LEARNING_PIPELINE_ENABLED")
-    return _ok("learning", f"on, trigger {settings.trigger}")
+    return ok("learning", f"on, trigger {settings.trigger}")
 
 
 def _approvers(settings: Settings) -> Check:
@@ -157,7 +147,13 @@ def _approvers(settings: Settings) -> Check:
     if unknown:
         mend = "correct the setting approvers"
         return Check("approvers", "warn", f"no such user here: {', '.join(unknown)}", mend)
-    return _ok("approvers", ", ".join(sorted(names)))
+    return ok("approvers", ", ".join(sorted(names)))
+
+
+def _channels(settings: Settings) -> Iterator[Check]:
+    from learnd.verbs.channel_checks import channel_checks
+
+    yield from channel_checks(settings.alerts)
 
 
 def _is_user(name: str) -> bool:
@@ -176,7 +172,7 @@ def _sandbox(settings: Settings) -> Check:
         return Check("sandbox", "fail", report.reason, report.mend)
     if report.isolation == "none":
         return Check("sandbox", "warn", report.reason, report.mend)
-    return _ok("sandbox", "bubblewrap isolates replays (tried just now)")
+    return ok("sandbox", "bubblewrap isolates replays (tried just now)")
 
 
 # --- the machine ---
@@ -189,7 +185,7 @@ def _state_dir(place: Place) -> Iterator[Check]:
     except LogUnusable as error:
         yield Check("file system", "fail", str(error), "set state_dir to a folder on a local disk")
     else:
-        yield _ok("file system", f"{folder} is on a local file system")
+        yield ok("file system", f"{folder} is on a local file system")
     try:
         found = folder.stat()
     except OSError as error:
@@ -203,7 +199,7 @@ def _state_dir(place: Place) -> Iterator[Check]:
         mend = f"chmod 700 {folder}"
         yield Check("state folder", "warn", f"{folder} is open to others (mode {found.st_mode & 0o777:o})", mend)
     else:
-        yield _ok("state folder", f"{folder} is private to {_user(found.st_uid)}")
+        yield ok("state folder", f"{folder} is private to {_user(found.st_uid)}")
 
 
 def _user(uid: int) -> str:
@@ -219,28 +215,7 @@ def _disk(place: Place) -> Check:
     mend = "free some space, or lower retention_days"
     if free < FREE_FAIL:
         return Check("disk", "fail", found, mend)
-    return Check("disk", "warn", found, mend) if free < FREE_WARN else _ok("disk", found)
-
-
-def _lingering() -> Check:
-    """Whether a user's daemon outlives their session: without lingering, systemd stops it at logout."""
-    unit = Path.home() / ".config/systemd/user/learnd.service"
-    if not unit.exists():
-        return _ok("lingering", "no user service of learnd is installed")
-    if shutil.which("loginctl") is None:
-        return Check(
-            "lingering", "warn", f"{unit} is installed, and there is no loginctl", "run it as a system service"
-        )
-    name = _user(os.geteuid())
-    try:
-        asked = ["loginctl", "show-user", name, "--property=Linger"]
-        said = subprocess.run(asked, capture_output=True, text=True, timeout=10, check=False).stdout.strip()
-    except (OSError, subprocess.SubprocessError) as error:
-        return Check("lingering", "warn", f"loginctl does not answer: {error}", "loginctl enable-linger")
-    if said != "Linger=yes":
-        mend = f"loginctl enable-linger {name}"
-        return Check("lingering", "warn", f"the user service stops when {name} logs out", mend)
-    return _ok("lingering", f"the user service of {name} outlives the session")
+    return Check("disk", "warn", found, mend) if free < FREE_WARN else ok("disk", found)
 
 
 # --- the log and what hangs on it ---
@@ -253,10 +228,11 @@ def _log(place: Place) -> Iterator[Check]:
     try:
         open_reader(place.log).close()
         with reading(place.log) as book:
-            yield _ok("log", f"{place.log} at position {book.head()}; learnd verify checks all of it")
+            yield ok("log", f"{place.log} at position {book.head()}; learnd verify checks all of it")
             yield from _writable(place)
             yield _daemon(book)
             yield from (_fault(row) for row in book.views.faults())
+            yield from alert_checks(book)
             yield _inotify(book)
             yield from _repositories(book)
     except (LogUnusable, Stop) as error:
@@ -282,7 +258,7 @@ def _daemon(book: Reading) -> Check:
             return Check(
                 "daemon", "warn", f"pid {daemon.pid} could not write: {said}", "mend what it names; it tries again"
             )
-        return _ok("daemon", f"answers, pid {daemon.pid}{behind}")
+        return ok("daemon", f"answers, pid {daemon.pid}{behind}")
     return Check("daemon", "warn", "no daemon answers", "learnd daemon, or learnd once from time to time")
 
 
@@ -302,7 +278,7 @@ def _inotify(book: Reading) -> Check:
     if folders > limit * WATCH_SHARE:
         mend = f"sysctl -w fs.inotify.max_user_watches={max(524_288, folders * 4)}, and keep it in /etc/sysctl.d/"
         return Check("inotify", "warn", f"{found}: beyond, runs are found by sweeps only", mend)
-    return _ok("inotify", found)
+    return ok("inotify", found)
 
 
 def _folders(root: Path) -> int:
@@ -313,10 +289,13 @@ def _repositories(book: Reading) -> Iterator[Check]:
     trees = book.views.work_trees()
     if not trees:
         yield Check("repositories", "warn", "none is registered", "learnd init REPO")
-    looks: dict[str, Callable[[Path], Check | None]] = {"there": _there, "owner": _owner}
+    daemon = daemon_state(book)
+    looks: list[Callable[[Path], Check | None]] = [_there, _owner]
+    if daemon.answers and daemon.pid is not None:
+        looks.append(partial(read_only_for_daemon, pid=daemon.pid))
     for tree in trees:
-        troubles = [found for look in looks.values() if (found := look(Path(tree.path)))]
-        yield troubles[0] if troubles else _ok("repository", tree.path)
+        troubles = [found for look in looks if (found := look(Path(tree.path)))]
+        yield troubles[0] if troubles else ok("repository", tree.path)
 
 
 def _there(tree: Path) -> Check | None:
