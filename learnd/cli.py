@@ -203,12 +203,22 @@ def why(
     return verb.why(log, what, as_json=json)
 
 
-@app.command(rich_help_panel=LOOK, epilog="Example: learnd metrics --json")
-def metrics(json: Json = False, log: Log = None) -> int:
-    """Safety, hygiene, throughput and spend, from the log."""
+@app.command(rich_help_panel=LOOK, epilog="Example: learnd metrics --since 30d --repo ~/src/shop")
+def metrics(
+    since: Annotated[
+        str | None, typer.Option("--since", metavar="WHEN", help="From an age (12h, 30d) or a time on (2026-01-31).")
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option("--until", metavar="WHEN", help="Up to, not including, an age or a time.")
+    ] = None,
+    repo: Annotated[Path | None, typer.Option("--repo", metavar="PATH", help="Only this repository's.")] = None,
+    json: Json = False,
+    log: Log = None,
+) -> int:
+    """Safety first, then hygiene, throughput, spend and alerts, from the log."""
     from learnd.verbs import metrics as verb
 
-    return verb.show_metrics(log, as_json=json)
+    return verb.show_metrics(log, verb.Asked(since, until, repo), as_json=json)
 
 
 @app.command(rich_help_panel=LOOK, epilog="Example: learnd diagram job")
@@ -217,6 +227,34 @@ def diagram(which: Annotated[Diagram, typer.Argument(help="Whose states.")]) -> 
     from learnd.verbs import diagram as verb
 
     return verb.diagram(which.value)
+
+
+class AlertAct(StrEnum):
+    TEST = "test"
+
+
+class AlertChannelName(StrEnum):
+    SLACK = "slack"
+    PAGERDUTY = "pagerduty"
+
+
+@app.command(rich_help_panel=LOOK, epilog="Example: learnd alerts test --channel slack")
+def alerts(
+    act: Annotated[
+        AlertAct | None, typer.Argument(metavar="[test]", help="Send a test through each configured channel.")
+    ] = None,
+    channel: Annotated[AlertChannelName | None, typer.Option("--channel", help="Test only this one.")] = None,
+    json: Json = False,
+    log: Log = None,
+) -> int:
+    """List open alerts and who was told of them, or try the channels."""
+    from learnd.verbs import alerts as verb
+
+    if act is AlertAct.TEST:
+        return verb.test(log, channel.value if channel else None, as_json=json)
+    if channel is not None:
+        raise Stop("--channel goes with a test. Next: learnd alerts test --channel NAME", USAGE)
+    return verb.alerts(log, as_json=json)
 
 
 # --- Decide ---
@@ -234,15 +272,18 @@ def approve(
     accept_unproven: Annotated[
         bool, typer.Option("--accept-unproven", help="Learn from a change without proof; its pattern says so.")
     ] = False,
+    now: Annotated[
+        bool, typer.Option("--now", help="Let the job go before all others, and not wait for its next attempt.")
+    ] = False,
     approver: Approver = None,
     reason: Reason = "",
     log: Log = None,
 ) -> int:
-    """Move a blocked job on."""
+    """Move a blocked job on; with --now also let any other go first."""
     from learnd.verbs import decide
 
-    word = decide.Word(approver, reason)
-    return decide.approve(log, job, word, scenario=scenario, grant_usd=grant_usd, accept_unproven=accept_unproven)
+    asked = decide.Asked(scenario, grant_usd, accept_unproven, now)
+    return decide.approve(log, job, decide.Word(approver, reason), asked)
 
 
 @app.command(rich_help_panel=DECIDE, epilog='Example: learnd dismiss 7f3a2c1e --reason "an experiment"')
@@ -296,23 +337,86 @@ def deprecate(pattern: Pattern, approver: Approver = None, reason: Reason = "", 
     return decide.deprecate(log, pattern, decide.Word(approver, reason))
 
 
-@app.command(rich_help_panel=DECIDE, epilog="Example: learnd restore 91ab33f0")
-def restore(pattern: Pattern, approver: Approver = None, reason: Reason = "", log: Log = None) -> int:
-    """Make a deprecated, rejected or expired pattern a candidate again."""
-    from learnd.verbs import decide
+@app.command(
+    rich_help_panel=DECIDE,
+    epilog="Examples: learnd restore 91ab33f0   |   learnd restore /mnt/backups/learnd-20260131T120000Z",
+)
+def restore(
+    what: Annotated[
+        str, typer.Argument(metavar="PATTERN|BACKUP", help="A pattern's id, or a folder that learnd backup made.")
+    ],
+    approver: Approver = None,
+    reason: Reason = "",
+    accept_loss: Annotated[
+        bool, typer.Option("--accept-loss", help="BACKUP: although later events are known to have existed.")
+    ] = False,
+    yes: Yes = False,
+    json: Json = False,
+    log: Log = None,
+) -> int:
+    """Make a deprecated, rejected or expired PATTERN a candidate again; or put a BACKUP in the log's place."""
+    from learnd.verbs import restore as verb
 
-    return decide.restore(log, pattern, decide.Word(approver, reason))
+    if verb.is_pattern(what):
+        from learnd.verbs import decide
+
+        return decide.restore(log, what, decide.Word(approver, reason))
+    return verb.restore(log, Path(what), yes=yes, accept_loss=accept_loss, as_json=json)
+
+
+@app.command(rich_help_panel=DECIDE, epilog="Example: learnd regression 91ab33f0 --commit 4f2c81d")
+def regression(
+    pattern: Pattern,
+    commit: Annotated[
+        str, typer.Option("--commit", metavar="SHA", help="The commit that undid it, or its first digits.")
+    ],
+    detail: Annotated[str, typer.Option("--detail", metavar="TEXT", help="What came undone; recorded.")] = "",
+    approver: Approver = None,
+    log: Log = None,
+) -> int:
+    """Report that the change behind a promoted pattern came undone."""
+    from learnd.verbs import regression as verb
+
+    return verb.report(log, pattern, commit, detail, approver)
 
 
 # --- Keep ---
 
 
-@app.command(rich_help_panel=KEEP, epilog="Example: learnd verify && cp ~/.local/state/learnd/events.db backup.db")
-def verify(json: Json = False, log: Log = None) -> int:
-    """Check the whole log: positions, versions, hash chain."""
+@app.command(rich_help_panel=KEEP, epilog="Example: learnd backup /mnt/backups/learnd")
+def backup(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder for backups, each in one of its own.")],
+    json: Json = False,
+    log: Log = None,
+) -> int:
+    """Copy the log, the snapshot stores and the patterns while learnd works, and read the copy back."""
+    from learnd.verbs import backup as verb
+
+    return verb.backup(log, folder, as_json=json)
+
+
+@app.command(rich_help_panel=KEEP, epilog="Example: learnd verify --anchors /mnt/backups/learnd-20260131T120000Z")
+def verify(
+    anchors: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--anchors", metavar="WITNESS", help="A backup, a file of anchors, or POSITION:HASH of a head; repeatable."
+        ),
+    ] = None,
+    accept_loss: Annotated[
+        bool, typer.Option("--accept-loss", help="Go on with a log that is not what it was known to be.")
+    ] = False,
+    json: Json = False,
+    log: Log = None,
+) -> int:
+    """Check the whole log: positions, versions, hash chain, and every head that was anchored outside of it."""
+    if accept_loss:
+        from learnd.verbs import restore as verb
+
+        return verb.accept_loss(log, as_json=json)
     from learnd.verbs import chain
 
-    return chain.verify(log, as_json=json)
+    return chain.verify(log, anchors or [], as_json=json)
 
 
 @app.command(rich_help_panel=KEEP, epilog="Example: learnd rebuild")

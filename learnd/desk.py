@@ -13,13 +13,15 @@ from typing import assert_never
 import structlog
 
 from events.log import AppendFailed, AppendOutcomeUnknown
+from learnd import regressions
+from learnd.alerts.trial import try_alerts
+from learnd.approvals import approve, settle
 from learnd.door import Contention
-from learnd.harvest.faults import DiskFull, SnapshotDamaged, SnapshotError
+from learnd.harvest.faults import DiskFull, SnapshotError
 from learnd.harvest.gitfolder import NotARepository
-from learnd.harvest.snapshot import rebuild_tarball
 from learnd.identity import approvers, user_name
 from learnd.intake import Intake
-from learnd.lab.manual import ManualInvalid, parse_manual
+from learnd.keeping.noting import note_backup
 from learnd.library.files import Library, find_edit
 from learnd.library.folders import FolderRefused
 from learnd.library.wanted import wanted
@@ -27,31 +29,35 @@ from learnd.publisher import Publisher
 from learnd.repositories import RegistrationRefused, register, registered
 from learnd.requests import (
     REQUEST,
+    AnyRequest,
     ApproveJob,
     DeprecatePattern,
     DismissJob,
     LearnRun,
+    NoteBackup,
     PromotePattern,
     RebuildModels,
     RegisterRepo,
     RejectPattern,
     Reply,
+    ReportRegression,
     RestorePattern,
+    TryAlerts,
 )
-from learnd.steps.scenario import store_manual
 from learnd.steps.stage import judge
 from learnd.views.queries import Ambiguous, NotFound
 from learnd.views.store import rebuild
 from learnd.workplace import Workplace
 from state import commands as c
 from state.decide import Command
-from state.job import Job, JobStatus
 from state.pattern import Pattern, PatternStatus
 from state.refusal import Refused
 
 log = structlog.get_logger("learnd.desk")
 
-PersonRequest = ApproveJob | DismissJob | PromotePattern | RejectPattern | DeprecatePattern | RestorePattern
+PersonRequest = (
+    ApproveJob | DismissJob | PromotePattern | RejectPattern | DeprecatePattern | RestorePattern | ReportRegression
+)
 
 
 class Desk:
@@ -72,25 +78,8 @@ class Desk:
     def answer(self, text: bytes | str, uid: int) -> Reply:
         """The reply to a request's JSON from the user with this uid. Raises pydantic's ValidationError."""
         request = REQUEST.validate_json(text)
-        actor = user_name(uid)
         try:
-            match request:
-                case ApproveJob():
-                    return self._job(request, actor, self._approval(request, actor))
-                case DismissJob():
-                    row = self._place.views().job(request.job)
-                    return self._job(request, actor, c.Dismiss(row.id, self._person(request, actor)))
-                case PromotePattern() | RejectPattern() | DeprecatePattern() | RestorePattern():
-                    return self._pattern(request, actor)
-                case RegisterRepo():
-                    tree = register(self._place.door, self._place.views(), Path(request.path), actor)
-                    self.watched(tree.path)
-                    return Reply(code="ok", message=f"{tree.path} is registered", data={"repo": tree.repo_id})
-                case LearnRun():
-                    return self._learn(request)
-                case RebuildModels():
-                    count = rebuild(self._place.door.log)
-                    return Reply(code="ok", message=f"rebuilt from {count} events", data={"events": count})
+            return self._answer(request, user_name(uid), uid)
         except (NotFound, Ambiguous) as error:
             return Reply(code="not_found", message=str(error))
         except (NotARepository, RegistrationRefused) as error:
@@ -103,49 +92,40 @@ class Desk:
             raise  # nobody can say what the log holds now: no answer is better than a wrong one
         except (AppendFailed, Contention) as error:
             return Reply(code="not_recorded", message=f"nothing was changed: {error}")
+
+    def _answer(self, request: AnyRequest, actor: str, uid: int) -> Reply:
+        match request:
+            case ApproveJob() | DismissJob():
+                return self._job(request, actor)
+            case PromotePattern() | RejectPattern() | DeprecatePattern() | RestorePattern() | ReportRegression():
+                return self._pattern(request, actor)
+            case RegisterRepo():
+                tree = register(self._place.door, self._place.views(), Path(request.path), actor)
+                self.watched(tree.path)
+                return Reply(code="ok", message=f"{tree.path} is registered", data={"repo": tree.repo_id})
+            case LearnRun():
+                return self._learn(request)
+            case TryAlerts():
+                return try_alerts(self._place.settings, request.channel, actor)
+            case RebuildModels():
+                count = rebuild(self._place.door.log)
+                return Reply(code="ok", message=f"rebuilt from {count} events", data={"events": count})
+            case NoteBackup():
+                return note_backup(request, uid, self._place)
         assert_never(request)
 
     # --- jobs ---
 
-    def _approval(self, request: ApproveJob, actor: str) -> Command | Reply:
+    def _job(self, request: ApproveJob | DismissJob, actor: str) -> Reply:
         row = self._place.views().job(request.job)
         person = self._person(request, actor)
-        job = self._place.door.job(row.id)
-        if request.scenario is None:
-            stalled = job.status is JobStatus.STALLED_SNAPSHOT and not job.tarball_rebuilt
-            if stalled and actor in person.approvers:
-                self._rebuild(job, actor)
-            return c.Approve(row.id, person, request.grant_usd, request.accept_unproven)
-        parsed = parse_manual(request.scenario)
-        if isinstance(parsed, ManualInvalid):
-            return Reply(code="scenario_invalid", message=str(parsed))
-        scenario, file = store_manual(job, request.scenario, parsed)
-        return c.SupplyScenario(row.id, person, scenario, file)
-
-    def _rebuild(self, job: Job, actor: str) -> None:
-        """Make the tarball again from an intact tree; where that fails, the rules refuse the approval."""
-        if job.snapshot is None:
-            return
-        try:
-            tarball = rebuild_tarball(job.snapshot, self._place.store(job.repo_id, job.repo_path))
-        except (SnapshotDamaged, SnapshotError, NotARepository) as error:
-            log.warning("tarball not rebuilt", job=job.id[:8], reason=str(error))
-            return
-        self._place.door.handle(c.RecordTarballRebuilt(job.id, tarball), actor)
-
-    def _job(self, request: ApproveJob | DismissJob, actor: str, command: Command | Reply) -> Reply:
-        if isinstance(command, Reply):
-            return command
-        outcome = self._place.door.handle(command, actor)
-        if isinstance(outcome, Refused):
-            return Reply(code=outcome.code, message=outcome.reason)
-        row = self._place.views().job(request.job)
-        self._publisher.job(row.id)
-        return Reply(
-            code="ok",
-            message=f"job {row.id[:8]} is {row.status} now",
-            data={"job": row.id, "status": row.status},
-        )
+        if isinstance(request, ApproveJob):
+            reply = approve(request, person, self._place.door.job(row.id), self._place)
+        else:
+            reply = settle([c.Dismiss(row.id, person)], row.id, self._place, actor)
+        if reply.ok:
+            self._publisher.job(row.id)
+        return reply
 
     def _learn(self, request: LearnRun) -> Reply:
         path = Path(request.manifest)
@@ -167,10 +147,14 @@ class Desk:
     # --- patterns ---
 
     def _pattern(
-        self, request: PromotePattern | RejectPattern | DeprecatePattern | RestorePattern, actor: str
+        self,
+        request: PromotePattern | RejectPattern | DeprecatePattern | RestorePattern | ReportRegression,
+        actor: str,
     ) -> Reply:
         row = self._place.views().pattern(request.pattern)
         person = self._person(request, actor)
+        if isinstance(request, ReportRegression):
+            return regressions.answer(request, self._place, self._publisher, person)
         command: Command | Reply
         match request:
             case PromotePattern():

@@ -21,18 +21,22 @@ import structlog
 from events.catalog import FaultKind, JobDismissed, RunReopened
 from events.log import AppendFailed, AppendOutcomeUnknown, EventLog, LogLock
 from events.recorded import Recorded
+from learnd.alerts.dispatch import Dispatch
 from learnd.clock import iso, now, parse, seconds_between
 from learnd.desk import Desk
 from learnd.door import Door
 from learnd.harvest.faults import DiskFull, SnapshotError
 from learnd.harvest.gitfolder import NotARepository
 from learnd.intake import BaseTree, Intake, Seen
+from learnd.keeping.anchor import drop_anchor
+from learnd.keeping.migrations import record_migrations
+from learnd.keeping.opening import open_kept
+from learnd.leftovers import sweep_state
 from learnd.publisher import Publisher
 from learnd.runner import Runner, Stopped
 from learnd.scheduler import Scheduler
 from learnd.settings import Settings
-from learnd.views.queries import Views, WorkTreeRow
-from learnd.views.store import open_for_writing
+from learnd.views.queries import JobRow, Views, WorkTreeRow
 from learnd.workplace import Workplace
 from state import commands as c
 from state.effects import Rest, WaitUntil, next_effect
@@ -60,6 +64,7 @@ class Engine:
         self.door = Door(log_, self._heard)
         self.place = Workplace(settings, self.door, self.boot_id)
         self.publisher = Publisher(self.place)
+        self.alerts = Dispatch(self.place, self.publisher.job_later)
         self.intake = Intake(self.door, self.place.views, settings, self._take_base)
         self.runner = Runner(self.place, self._published)
         self.draining = threading.Event()
@@ -77,11 +82,14 @@ class Engine:
     @contextlib.contextmanager
     def under_lock(cls, settings: Settings) -> Iterator[Engine]:
         """The same for a caller that holds the log's lock, and keeps it from one engine to the next."""
-        log_ = open_for_writing(settings.log_path)
+        log_ = open_kept(settings.log_path)
         try:
             engine = cls(settings, log_)
+            record_migrations(engine.door)
+            drop_anchor(log_)
             yield engine
             engine.publisher.late()
+            drop_anchor(log_)
         finally:
             log_.close()
 
@@ -97,7 +105,11 @@ class Engine:
                 job_id = record.stream.removeprefix("job-")
                 if isinstance(record.data, JobDismissed | RunReopened):
                     self.runner.cancel(job_id)
-                self.scheduler.wake(job_id, self.views().job(job_id).repo_id)
+                self._wake(self.views().job(job_id))
+        self.alerts.heard(recorded)
+
+    def _wake(self, row: JobRow) -> None:
+        self.scheduler.wake(row.id, row.repo_id, urgent=bool(row.urgent))
 
     def _published(self, job_id: str) -> None:
         """Bring files to what the log says of a job, and of the pattern that it led to."""
@@ -119,7 +131,7 @@ class Engine:
         self.probe_faults()  # what was wrong when the last one worked here may be mended
         if self.settings.learning_enabled:
             for row in self.views().jobs(statuses=tuple(status.value for status in OPEN)):
-                self.scheduler.wake(row.id, row.repo_id)
+                self._wake(row)
 
     def stop(self, *, drained: bool) -> None:
         self.door.handle(c.StopDaemon(self.boot_id, drained), ACTOR)
@@ -129,6 +141,7 @@ class Engine:
         self.draining.set()
         self.scheduler.close()
         self.runner.cancel_all()
+        self.alerts.wake()
 
     def _clear_work(self) -> None:
         """Trees that a crash left behind belong to nobody: the lock is ours, so no replay runs."""
@@ -136,6 +149,7 @@ class Engine:
         from learnd.lab.trees import sweep_work, work_roots  # noqa: PLC0415 - the lab is only needed by who works
 
         end_orphans()
+        sweep_state(self.settings.state_dir)
         for root in work_roots(self.place.work_dir, self.settings.lab.work_dir):
             sweep_work(root, ())
             with contextlib.suppress(OSError):  # not there, or something of somebody else's is in it
@@ -208,7 +222,7 @@ class Engine:
                 cleared = True
         if cleared:
             for row in self.views().jobs(statuses=tuple(status.value for status in OPEN)):
-                self.scheduler.wake(row.id, row.repo_id)
+                self._wake(row)
 
     def _is_gone(self, kind: FaultKind, free: int) -> bool:
         match kind:

@@ -10,6 +10,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter
 
+from events.values import Digest
+
 PROTOCOL = 1
 """Grows when a request changes its meaning: an old command line and a new daemon must notice."""
 
@@ -32,6 +34,8 @@ class ApproveJob(Request):
     accept_unproven: bool = False
     scenario: str | None = None
     """The text of a completed scenario template."""
+    now: bool = False
+    """Let the job go first, and not wait for its next attempt."""
 
 
 class DismissJob(Request):
@@ -62,6 +66,15 @@ class RestorePattern(Request):
     pattern: str
 
 
+class ReportRegression(Request):
+    """The change behind a promoted pattern came undone at `commit`, an object id or its beginning."""
+
+    verb: Literal["regression"] = "regression"
+    pattern: str
+    commit: str
+    detail: str = ""
+
+
 class RegisterRepo(Request):
     verb: Literal["register"] = "register"
     path: AbsolutePath
@@ -78,6 +91,23 @@ class RebuildModels(Request):
     verb: Literal["rebuild"] = "rebuild"
 
 
+class NoteBackup(Request):
+    """A backup was made at `path`, of the log up to the event `position`. Whoever made it wrote it with their rights."""
+
+    verb: Literal["backup"] = "backup"
+    path: AbsolutePath
+    position: int = Field(ge=0)
+    hash: Digest
+    size_bytes: int = Field(ge=0)
+
+
+class TryAlerts(Request):
+    """Send a test through each configured channel, or through `channel` alone."""
+
+    verb: Literal["try_alerts"] = "try_alerts"
+    channel: Literal["slack", "pagerduty"] | None = None
+
+
 AnyRequest = Annotated[
     ApproveJob
     | DismissJob
@@ -85,9 +115,12 @@ AnyRequest = Annotated[
     | RejectPattern
     | DeprecatePattern
     | RestorePattern
+    | ReportRegression
     | RegisterRepo
     | LearnRun
-    | RebuildModels,
+    | RebuildModels
+    | TryAlerts
+    | NoteBackup,
     Field(discriminator="verb"),
 ]
 REQUEST: TypeAdapter[
@@ -97,9 +130,12 @@ REQUEST: TypeAdapter[
     | RejectPattern
     | DeprecatePattern
     | RestorePattern
+    | ReportRegression
     | RegisterRepo
     | LearnRun
     | RebuildModels
+    | TryAlerts
+    | NoteBackup
 ] = TypeAdapter(AnyRequest)
 
 

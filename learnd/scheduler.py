@@ -1,7 +1,8 @@
 """Which job is worked on next: repositories take turns, so that one never starves another.
 
-A job is in one place only: waiting for a worker, with a worker, or asleep until a time. Waking a job that
-a worker has makes it come round once more, so that no event is missed.
+Urgent jobs, those that a person let go first, come before all others, of whatever repository; among themselves in
+the order in which they were woken. A job is in one place only: waiting for a worker, with a worker, or asleep until
+a time. Waking a job that a worker has makes it come round once more, so that no event is missed.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ class Scheduler:
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._queues: OrderedDict[str, deque[str]] = OrderedDict()
+        self._first: deque[str] = deque()
+        self._urgent: set[str] = set()
         self._repo: dict[str, str] = {}
         self._queued: set[str] = set()
         self._busy: set[str] = set()
@@ -25,12 +28,28 @@ class Scheduler:
         self._asleep: dict[str, str] = {}
         self._closed = False
 
-    def wake(self, job_id: str, repo_id: str) -> None:
-        """The job may have something to do."""
+    def wake(self, job_id: str, repo_id: str, *, urgent: bool = False) -> None:
+        """The job may have something to do. `urgent` is how it stands now: a job may become it, and cease to be."""
         with self._changed:
             self._repo[job_id] = repo_id
+            if urgent != (job_id in self._urgent):
+                self._leave_queue(job_id)
+                (self._urgent.add if urgent else self._urgent.discard)(job_id)
             self._wake(job_id)
             self._changed.notify_all()
+
+    def _leave_queue(self, job_id: str) -> None:
+        """Out of the line that it waits in, to be put into the other."""
+        if job_id not in self._queued:
+            return
+        self._queued.discard(job_id)
+        if job_id in self._urgent:
+            self._first.remove(job_id)
+            return
+        repo_id = self._repo[job_id]
+        self._queues[repo_id].remove(job_id)
+        if not self._queues[repo_id]:
+            del self._queues[repo_id]
 
     def _wake(self, job_id: str) -> None:
         self._asleep.pop(job_id, None)
@@ -38,21 +57,26 @@ class Scheduler:
             self._again.add(job_id)
         elif job_id not in self._queued:
             self._queued.add(job_id)
-            self._queues.setdefault(self._repo[job_id], deque()).append(job_id)
+            line = self._first if job_id in self._urgent else self._queues.setdefault(self._repo[job_id], deque())
+            line.append(job_id)
 
     def take(self, timeout_s: float) -> str | None:
         """The next job, for a worker that then owns it until `done`. None after `timeout_s`, or when closed."""
         with self._changed:
-            self._changed.wait_for(lambda: self._closed or self._wake_sleepers() or bool(self._queues), timeout_s)
-            if self._closed or not self._queues:
+            self._changed.wait_for(lambda: self._closed or self._wake_sleepers() or bool(self._queued), timeout_s)
+            if self._closed or not self._queued:
                 return None
-            repo_id, queue = self._queues.popitem(last=False)
-            job_id = queue.popleft()
-            if queue:
-                self._queues[repo_id] = queue  # to the end of the line: the others come first
+            job_id = self._first.popleft() if self._first else self._in_turn()
             self._queued.discard(job_id)
             self._busy.add(job_id)
             return job_id
+
+    def _in_turn(self) -> str:
+        repo_id, queue = self._queues.popitem(last=False)
+        job_id = queue.popleft()
+        if queue:
+            self._queues[repo_id] = queue  # to the end of the line: the others come first
+        return job_id
 
     def _wake_sleepers(self) -> bool:
         moment = now()
@@ -80,7 +104,7 @@ class Scheduler:
     def idle(self) -> bool:
         """Nothing is queued and no worker is busy; jobs may be asleep."""
         with self._changed:
-            return not self._queues and not self._busy
+            return not self._queued and not self._busy
 
     def close(self) -> None:
         """No job is handed out any more."""

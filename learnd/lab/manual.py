@@ -2,38 +2,32 @@
 
 The form is Markdown with one TOML block (`manual-scenario-template.md`). Whoever signs it decides what is run, so its
 commands need no known runner; they run in the sandbox like any other, and their outcome is the runner's own report
-where there is one, else the exit code. Nothing of an invalid form is used.
+where there is one, else the exit code. Nothing of an invalid form is used; all that is wrong with it is said at once.
+
+Services are read and checked, so that a form written today stays good; learnd does not start them. Each command of a
+scenario has a sandbox of its own, so the entrypoint is the only one that can.
 """
 
 from __future__ import annotations
 
 import datetime
-import json
 import posixpath
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from events.values import Scenario, ScenarioCommand
 from learnd.lab.commands import parts
+from learnd.lab.form_text import FieldError, field_problem, toml_block, toml_problem
 from learnd.lab.shell import Unparseable, simple_commands
 
-TEMPLATE = "manual-scenario-template.md"
-_MAX_BYTES = 256 * 1024
 _SECRET = re.compile(r"TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL|API_?KEY|PRIVATE_?KEY", re.IGNORECASE)
 _SHELL = "shell"
 """The runner of a manual command that is no known runner's."""
-
-
-@dataclass(frozen=True)
-class FieldError:
-    """What is wrong with one field of the form."""
-
-    field: str
-    problem: str
 
 
 @dataclass(frozen=True)
@@ -46,39 +40,117 @@ class ManualInvalid:
         return "\n".join(f"{error.field}: {error.problem}" for error in self.errors)
 
 
-def fill(template: str, partial: Mapping[str, object], *, job: str) -> str:
-    """The form for a job, with what was tried (`NoScenario.partial`) and a proposal for its first fields."""
-    tried = partial.get("tried")
-    entries = [entry for entry in tried if isinstance(entry, dict)] if isinstance(tried, list) else []
-    lines = [
-        f"- {_quoted(entry.get('line'))} ({entry.get('source')}): {entry.get('why_not')}" for entry in entries[:20]
-    ]
-    changed = partial.get("changed_paths")
-    paths = [str(path) for path in changed[:10]] if isinstance(changed, list) else []
-    packages = partial.get("packages")
-    places = {
-        "{job}": job,
-        "{short}": job[:8],
-        "{cause}": f"> {_flat(partial.get('detail') or partial.get('cause'))}",
-        "{tried}": "\n".join(map(_flat, lines)) or "- nothing: the run left no commands",
-        "{changed}": ", ".join(_quoted(path) for path in paths) or "none",
-        "{cwd}": _in_toml(packages[0]) if isinstance(packages, list) and packages else ".",
-    }
-    return re.sub("|".join(map(re.escape, places)), lambda place: places[place.group()], template)
+@dataclass(frozen=True)
+class _Held:
+    """What a form is held against: the snapshot's files, and the day it is handed in."""
+
+    files: Collection[str]
+    today: datetime.date
 
 
-def parse_manual(text: str) -> Scenario | ManualInvalid:
-    """The scenario a filled-in form describes, or everything that is wrong with it. Never raises."""
-    block = _block(text)
+def parse_manual(text: str, files: Collection[str], today: datetime.date) -> Scenario | ManualInvalid:
+    """The scenario a filled-in form describes, or everything that is wrong with it. Never raises.
+
+    `files` are the paths of the snapshot's tree, which `cwd` and `fixtures` must name; `today` is the day at the door.
+    """
+    block = toml_block(text)
     if isinstance(block, FieldError):
         return ManualInvalid((block,))
     try:
-        form = _Form.model_validate(tomllib.loads(block))
+        form = _Form.model_validate(tomllib.loads(block.text), context=_Held(files, today))
     except (tomllib.TOMLDecodeError, RecursionError) as error:
-        return ManualInvalid((FieldError("(the toml block)", f"is no TOML: {error}"),))
+        return ManualInvalid((toml_problem(block, error),))
     except ValidationError as error:
-        return ManualInvalid(tuple(_told(one["loc"], one["msg"], one["type"]) for one in error.errors()))
+        told = [field_problem(one["loc"], one["msg"], one["type"]) for one in error.errors(include_url=False)]
+        return ManualInvalid(tuple({problem.field: problem for problem in reversed(told)}.values())[::-1])
     return form.scenario()
+
+
+# --- what each field must be ------------------------------------------------------------------------
+
+
+def _no_secret(text: str) -> str:
+    from learnd.crystalizer.redact import redact  # noqa: PLC0415 - its detectors are slow to import
+
+    if redact(text).count or re.search(r"://[^/\s@]*:[^/\s@]*@", text):
+        raise ValueError("looks like a secret, and this file is kept for ever")
+    if "\0" in text:
+        raise ValueError("holds a NUL character")
+    return text
+
+
+def _command(line: str) -> str:
+    line = line.strip()
+    if not line:
+        raise ValueError("is empty")
+    if len(line) > 5000:
+        raise ValueError("is longer than 5000 characters")
+    try:
+        simple_commands(line)
+    except Unparseable as error:
+        if "not closed" in str(error) or "NUL" in str(error):
+            raise ValueError(f"cannot be read: {error}") from error
+    return _no_secret(line)
+
+
+def _relative(path: str) -> str:
+    normal = posixpath.normpath(path) if path else ""
+    if not normal or normal.startswith("/") or normal.split("/")[0] == ".." or "\0" in path:
+        raise ValueError(f"`{path[:200]}` must be a path inside the repository, relative to its root")
+    return normal
+
+
+def _is_folder(path: str, files: Collection[str]) -> bool:
+    return any(name.startswith(f"{path}/") for name in files)
+
+
+def _fixture(path: str, info: ValidationInfo) -> str:
+    path, files = _relative(path), _held(info).files
+    if path not in files and not _is_folder(path, files):
+        raise ValueError(f"`{path[:200]}` is not in the snapshot, which has no ignored files")
+    return path
+
+
+def _variable(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+        raise ValueError(f"`{name[:60]}` is no variable name")
+    if _SECRET.search(name):
+        raise ValueError(f"`{name}` looks like a secret, and this file is kept for ever")
+    if name.startswith(("LD_", "LEARND_")) or name in ("PATH", "HOME"):
+        raise ValueError(f"`{name}` is the sandbox's own")
+    return name
+
+
+def _said(text: str) -> str:
+    if not text.strip():
+        raise ValueError("is empty")
+    if len(text) > 500:
+        raise ValueError("is longer than 500 characters")
+    return _no_secret(text)
+
+
+def _held(info: ValidationInfo) -> _Held:
+    assert isinstance(info.context, _Held)  # noqa: S101 - given by parse_manual, for the type checker
+    return info.context
+
+
+_Command = Annotated[str, AfterValidator(_command)]
+_Said = Annotated[str, AfterValidator(_said)]
+_Variable = Annotated[str, AfterValidator(_variable)]
+
+
+class _Service(BaseModel):
+    """A service as the form describes it; see the module's docstring for what becomes of it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
+    ports: list[Annotated[int, Field(ge=1, le=65535)]] = Field([], max_length=20)
+    health: _Command | None = None
+
+    def __str__(self) -> str:
+        ports = f" on {', '.join(map(str, self.ports))}" if self.ports else ""
+        return f"{self.name}{ports}{f', healthy when: {self.health}' if self.health else ''}"
 
 
 class _Form(BaseModel):
@@ -86,13 +158,13 @@ class _Form(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    entrypoint: str
-    setup: list[str] = Field([], max_length=20)
+    entrypoint: _Command
+    setup: list[_Command] = Field([], max_length=20)
     cwd: str = "."
-    env: dict[str, str] = Field({}, max_length=50)
-    fixtures: list[str] = Field([], max_length=100)
-    services: list[str] = Field([], max_length=20)
-    expected_signals: list[str] = Field([], max_length=20)
+    env: dict[_Variable, Annotated[str, AfterValidator(_no_secret)]] = Field({}, max_length=50)
+    fixtures: list[Annotated[str, AfterValidator(_fixture)]] = Field([], max_length=100)
+    services: list[_Service] = Field([], max_length=20)
+    expected_signals: list[_Said] = Field([], max_length=20)
     timeout_minutes: float | int = Field(10, ge=0.1, le=120)
     approver: str
     date: str | datetime.date
@@ -100,62 +172,46 @@ class _Form(BaseModel):
     @field_validator("entrypoint")
     @classmethod
     def _verifies(cls, line: str) -> str:
-        line = _command(line)
         found = parts(line)
         if all(part.silent for part in found):
             raise ValueError(f"verifies nothing ({found[0].why_not}): name the command that fails without the change")
         return line
 
-    @field_validator("setup")
-    @classmethod
-    def _readable(cls, lines: list[str]) -> list[str]:
-        return [_command(line) for line in lines]
-
     @field_validator("cwd")
     @classmethod
-    def _inside(cls, path: str) -> str:
-        return _relative(path)
+    def _a_folder(cls, path: str, info: ValidationInfo) -> str:
+        path = _relative(path)
+        if path != "." and not _is_folder(path, _held(info).files):
+            raise ValueError(f"`{path[:200]}` is no folder of the snapshot")
+        return path
 
-    @field_validator("fixtures")
+    @field_validator("services")
     @classmethod
-    def _all_inside(cls, paths: list[str]) -> list[str]:
-        return [_relative(path) for path in paths]
-
-    @field_validator("env")
-    @classmethod
-    def _no_secrets(cls, env: dict[str, str]) -> dict[str, str]:
-        for name, value in env.items():
-            if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
-                raise ValueError(f"`{name[:60]}` is no variable name")
-            if _SECRET.search(name) or re.search(r"://[^/\s@]*:[^/\s@]*@", value):
-                raise ValueError(f"`{name}` looks like a secret, and this file is kept for ever")
-            if name.startswith(("LD_", "LEARND_")) or name in ("PATH", "HOME"):
-                raise ValueError(f"`{name}` is the sandbox's own")
-            if "\0" in value:
-                raise ValueError(f"`{name}` holds a NUL character")
-        return env
-
-    @field_validator("services", "expected_signals")
-    @classmethod
-    def _said(cls, texts: list[str]) -> list[str]:
-        if any(not text.strip() or len(text) > 500 for text in texts):
-            raise ValueError("holds an empty or too long text")
-        return texts
+    def _each_once(cls, services: list[_Service]) -> list[_Service]:
+        names = [service.name for service in services]
+        ports = [port for service in services for port in service.ports]
+        twice = [str(one) for one in (*names, *ports) if names.count(one) + ports.count(one) > 1]  # type: ignore[arg-type]
+        if twice:
+            raise ValueError(f"`{twice[0]}` stands twice")
+        return services
 
     @field_validator("approver")
     @classmethod
     def _named(cls, name: str) -> str:
-        if not name.strip() or len(name) > 200 or "\n" in name:
+        if not name.strip() or len(name) > 200 or not name.strip().isprintable():
             raise ValueError("must name the person who vouches for this scenario")
         return name.strip()
 
     @field_validator("date")
     @classmethod
-    def _day(cls, date: str | datetime.date) -> str:
+    def _day(cls, date: str | datetime.date, info: ValidationInfo) -> str:
         try:
-            return datetime.date.fromisoformat(str(date)[:10] if isinstance(date, datetime.date) else date).isoformat()
+            day = datetime.date.fromisoformat(str(date)[:10] if isinstance(date, datetime.date) else date)
         except ValueError as error:
-            raise ValueError("must be a day as YYYY-MM-DD") from error
+            raise ValueError(f"must be a day as YYYY-MM-DD, such as {_held(info).today}") from error
+        if day > _held(info).today + datetime.timedelta(days=1):  # whoever wrote it may be a time zone ahead
+            raise ValueError(f"must be a day as YYYY-MM-DD that has come; today is {_held(info).today}")
+        return day.isoformat()
 
     def scenario(self) -> Scenario:
         return Scenario(
@@ -164,7 +220,7 @@ class _Form(BaseModel):
             commands=(self._one(self.entrypoint, "test"),),
             env=self.env,
             fixtures=tuple(self.fixtures),
-            services=tuple(self.services),
+            services=tuple(map(str, self.services)),
             expected_signals=tuple(self.expected_signals),
             reason=f"written by {self.approver} on {self.date}",
         )
@@ -189,63 +245,3 @@ class _Form(BaseModel):
 def _needs_shell(line: str) -> bool:
     """Whether anything besides words stands in the line: a pipe, a pattern, a redirection."""
     return any(sign in line for sign in "|&;<>*?[]()$`~{}\n")
-
-
-def _command(line: str) -> str:
-    line = line.strip()
-    if not line:
-        raise ValueError("is empty")
-    if len(line) > 5000:
-        raise ValueError("is longer than 5000 characters")
-    try:
-        simple_commands(line)
-    except Unparseable as error:
-        if "not closed" in str(error) or "NUL" in str(error):
-            raise ValueError(f"cannot be read: {error}") from error
-    return line
-
-
-def _relative(path: str) -> str:
-    normal = posixpath.normpath(path) if path else ""
-    if not normal or normal.startswith("/") or normal.split("/")[0] == ".." or "\0" in path:
-        raise ValueError(f"`{path[:200]}` must be a path inside the repository, relative to its root")
-    return normal
-
-
-def _block(text: str) -> str | FieldError:
-    if len(text) > _MAX_BYTES:
-        return FieldError("(the file)", f"is larger than {_MAX_BYTES // 1024} KB")
-    blocks: list[str] = []
-    inside: list[str] | None = None
-    for line in text.replace("\r\n", "\n").split("\n"):
-        if inside is None and line.strip() == "```toml":
-            inside = []
-        elif inside is not None and line.strip() == "```":
-            blocks.append("\n".join(inside))
-            inside = None
-        elif inside is not None:
-            inside.append(line)
-    if len(blocks) != 1 or inside is not None:
-        return FieldError(
-            "(the file)", f"must hold one ```toml block, found {len(blocks)}: start from the template again"
-        )
-    return blocks[0]
-
-
-def _told(location: tuple[int | str, ...], message: str, kind: str) -> FieldError:
-    name = ".".join(str(part) for part in location) or "(the toml block)"
-    known = {"missing": "is missing", "extra_forbidden": "is not a field of this form"}
-    return FieldError(name, known.get(kind, message.removeprefix("Value error, ")))
-
-
-def _quoted(value: object) -> str:
-    return f"`{_flat(value).replace('`', chr(39))}`"
-
-
-def _flat(value: object) -> str:
-    return " ".join(str(value).split())[:500].encode("utf-8", "backslashreplace").decode()
-
-
-def _in_toml(value: object) -> str:
-    """A text as the inside of a TOML string; JSON's escapes are TOML's."""
-    return json.dumps(_flat(value), ensure_ascii=False)[1:-1].replace("\x7f", "")

@@ -7,18 +7,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from learnd.atomic import write_atomically
-from learnd.crystalizer.redact import redact_line
 from learnd.harvest.faults import DiskFull, SnapshotDamaged, SnapshotError
 from learnd.harvest.gitfolder import NotARepository
 from learnd.harvest.places import put
-from learnd.harvest.snapshot import git_reports
 from learnd.lab.launcher import SandboxUnavailable
 from learnd.lab.prove import ProofRequest, ReplayCancelled, prove
 from learnd.lab.trees import NoRoomForTrees
 from learnd.steps.enqueue import recorded_snapshot
 from learnd.steps.faults import Cancelled, MachineFault
 from learnd.steps.run_folder import learning_dir, suffix
-from learnd.steps.scenario import stacks
+from learnd.steps.scenario import stacks, unreadable_snapshot
+from learnd.steps.stall import stalled
 from learnd.workplace import Workplace
 from state.commands import RecordEvidence, RecordStall, StartReplay
 from state.decide import Command
@@ -43,13 +42,16 @@ def replay(job: Job, place: Workplace, cancel: threading.Event) -> Sequence[Comm
     )
     if isinstance(started, Refused) or place.door.job(job.id).status is not JobStatus.REPLAYING:
         return []
-    store = place.store(job.repo_id, job.repo_path)
     folder = learning_dir(job)
     try:
         owner = Path(job.repo_path).stat()
+        store = place.store(job.repo_id, job.repo_path)
+        own_stacks = stacks(store, record)
     except OSError as error:
         # Work tree and tarball are gone alike: the same as a tarball that is missing alone.
         return [RecordStall(job.id, "missing", job.repo_path, error.strerror or "no such folder")]
+    except (SnapshotError, NotARepository) as error:
+        return [unreadable_snapshot(job, place, error)]
     request = ProofRequest(
         job_id=job.id,
         repo_path=Path(job.repo_path),
@@ -60,8 +62,9 @@ def replay(job: Job, place: Workplace, cancel: threading.Event) -> Sequence[Comm
         lab=place.settings.lab,
         owner_uid=owner.st_uid,
         owner_gid=owner.st_gid,
-        stacks=stacks(store, record),
+        stacks=own_stacks,
         log_name=f"scenario-validation{suffix(job, place)}.log",
+        minimal_name=f"minimal{suffix(job, place)}.diff",
         progress=lambda line: place.progress(job.id, line),
     )
     try:
@@ -76,19 +79,9 @@ def replay(job: Job, place: Workplace, cancel: threading.Event) -> Sequence[Comm
     except ReplayCancelled as error:
         raise Cancelled(str(error)) from error
     except SnapshotDamaged as error:
-        return [_stalled(job, place, error)]
+        return [stalled(job, place, error)]
     except SandboxUnavailable as error:
         raise MachineFault("sandbox", str(error)) from error
     except (DiskFull, NoRoomForTrees) as error:
         raise MachineFault("disk", str(error)) from error
     return [RecordEvidence(job.id, evidence, file)]
-
-
-def _stalled(job: Job, place: Workplace, error: SnapshotDamaged) -> RecordStall:
-    """The snapshot does not hold; what git says of the work tree helps whoever looks into it."""
-    found = redact_line(error.found)
-    try:
-        status, log = git_reports(place.store(job.repo_id, job.repo_path), learning_dir(job))
-    except (SnapshotError, NotARepository):
-        return RecordStall(job.id, error.cause, error.expected, found)
-    return RecordStall(job.id, error.cause, error.expected, found, status, log)

@@ -6,48 +6,68 @@ supplies instead goes through `store_manual`, and from there on is treated no be
 
 from __future__ import annotations
 
+import hashlib
 import json
 import threading
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
-from events.values import FileRef, Scenario, ScenarioCommand, SnapshotRecord
+from events.values import FileRef, ScenarioCommand, SnapshotRecord
 from learnd.assets import agent_dir
 from learnd.atomic import write_atomically
+from learnd.clock import now
 from learnd.crystalizer.redact import redact_line
-from learnd.harvest.faults import DiskFull, SnapshotError
+from learnd.harvest.faults import DiskFull, SnapshotDamaged, SnapshotError
+from learnd.harvest.gitfolder import NotARepository
 from learnd.harvest.places import put
 from learnd.harvest.prompt import acceptance_criteria
+from learnd.harvest.snapshot import verify_snapshot
 from learnd.harvest.store import SnapshotStore
-from learnd.lab.manual import fill
+from learnd.lab.manual_form import TEMPLATE, fill
 from learnd.lab.scenario import NoScenario, SynthesisRequest, synthesize
+from learnd.lab.suggestions import suggestions
 from learnd.lab.templates import FOLDER, Stack, load
 from learnd.manifest.history import ExecutedCommand, execution_history
 from learnd.steps.enqueue import recorded_snapshot
 from learnd.steps.faults import MachineFault
 from learnd.steps.run_folder import RunGone, learning_dir, read_again, recorded_prompt, suffix
+from learnd.steps.stall import stalled
 from learnd.workplace import Workplace
-from state.commands import RecordScenario, RecordScenarioFailure
+from state.commands import RecordScenario, RecordScenarioFailure, RecordStall
 from state.decide import Command
 from state.job import Job
 from state.job_rules import SCENARIO_ATTEMPTS
-
-TEMPLATE = "manual-scenario-template.md"
 
 
 def synthesize_scenario(job: Job, place: Workplace, cancel: threading.Event) -> Sequence[Command]:
     """Synthesize a scenario from history, prompt, diff and templates, in that order."""
     place.progress(job.id, "looking for the command that verifies the change")
     try:
-        found = synthesize(synthesis_request(job, place))
+        request = synthesis_request(job, place)
+        found = synthesize(request)
         scenario = found.model_copy(update={"reason": redact_line(found.reason)})
         text = scenario.model_dump_json(indent=2) + "\n"
         file = _put(job, place, f"scenario{suffix(job, place)}.json", text)
     except NoScenario as error:
-        return [scenario_failed(job, place, error.cause, error.detail, error.partial)]
+        suggested = [asdict(one) for one in suggestions(request)]
+        return [scenario_failed(job, place, error.cause, error.detail, {**error.partial, "suggested": suggested})]
+    except (SnapshotError, NotARepository) as error:
+        return [unreadable_snapshot(job, place, error)]
     except DiskFull as error:
         raise MachineFault("disk", str(error)) from error
     return [RecordScenario(job.id, scenario, file)]
+
+
+def unreadable_snapshot(job: Job, place: Workplace, error: Exception) -> RecordStall:
+    """The snapshot could not be read, and what exactly of it does not hold."""
+    try:
+        verify_snapshot(recorded_snapshot(job), place.store(job.repo_id, job.repo_path))
+    except SnapshotDamaged as damage:
+        return stalled(job, place, damage)
+    except (SnapshotError, NotARepository) as worse:
+        error = worse
+    return stalled(job, place, SnapshotDamaged("checkout", recorded_snapshot(job).tree, str(error)))
 
 
 def synthesis_request(job: Job, place: Workplace) -> SynthesisRequest:
@@ -126,7 +146,7 @@ def scenario_failed(
         job,
         place,
         f"manual-scenario{marker}.md",
-        fill(template, known, job=job.id),
+        fill(template, known, job=job.id, today=now()[:10]),
     )
     return RecordScenarioFailure(job.id, cause, redact_line(detail), SCENARIO_ATTEMPTS, left, form)
 
@@ -147,11 +167,10 @@ def _redacted(partial: dict[str, object]) -> dict[str, object]:
     return {name: safe(value) for name, value in partial.items()}
 
 
-def store_manual(job: Job, text: str, scenario: Scenario) -> tuple[Scenario, FileRef]:
-    """Keep a person's completed template beside the run. Raises SnapshotError, DiskFull."""
-    folder = learning_dir(job)
-    file = put(Path(job.repo_path), folder / f"scenario-manual-{job.id[:8]}.md", text.encode())
-    return scenario, file
+def store_manual(job: Job, place: Workplace, text: str) -> FileRef:
+    """Keep a person's completed template, each that is handed in under a name of its own. Raises DiskFull."""
+    mark = hashlib.sha256(text.encode()).hexdigest()[:8]
+    return _put(job, place, f"scenario-manual-{job.id[:8]}-{mark}.md", text)
 
 
 def _put(job: Job, place: Workplace, name: str, text: str) -> FileRef:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 TRIES = 20
 PAUSE_S = 0.25
 """Whoever holds the log without answering is starting, stopping, or another verb: that passes."""
+ALERTS_S = 5.0
+"""How long a verb stays to tell Slack and PagerDuty what it changed; the next one goes on with what is left."""
 
 
 @contextmanager
@@ -42,18 +44,22 @@ def understood() -> Iterator[None]:
 
 def settled(log: Path | None, request: Request, *, may_make_log: bool = False) -> Reply:
     """What was done about a request. Raises Stop with the reason when nothing was."""
-    place = place_of(log)
-    reply = _settle(place, request, may_make_log)
+    reply = answered(log, request, may_make_log=may_make_log)
     if not reply.ok:
         raise Stop(reply.message)
     return reply
+
+
+def answered(log: Path | None, request: Request, *, may_make_log: bool = False) -> Reply:
+    """The reply, also where it is a refusal. Raises Stop when nobody could answer."""
+    return _settle(place_of(log), request, may_make_log)
 
 
 def _settle(place: Place, request: Request, may_make_log: bool) -> Reply:
     from events.log import LogLocked  # brings pydantic
 
     for attempt in range(TRIES):
-        reply = _asked(place, request)
+        reply = asked(place, request)
         if reply is not None:
             return reply
         if not may_make_log and not place.has_log():
@@ -67,7 +73,7 @@ def _settle(place: Place, request: Request, may_make_log: bool) -> Reply:
     raise AssertionError("the last attempt returns or raises")
 
 
-def _asked(place: Place, request: Request) -> Reply | None:
+def asked(place: Place, request: Request) -> Reply | None:
     """The daemon's reply, None when there is no daemon."""
     from learnd.control import NoDaemon, ask
 
@@ -83,6 +89,7 @@ def _done_here(place: Place, request: Request) -> Reply:
     diagnostics.configure(quiet=True)
     with engine(settings_for(place)) as opened:
         reply = opened.desk.answer(request.model_dump_json(), os.getuid())
+        opened.alerts.settle(ALERTS_S)
         opened.publisher.late()
         return reply
 

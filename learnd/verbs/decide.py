@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from learnd.verbs.asking import settled, understood
+from learnd.verbs.asking import answered, settled, understood
 from learnd.verbs.reading import reading
-from learnd.verbs.terminal import USAGE, Stop, confirm, say
+from learnd.verbs.terminal import USAGE, Stop, confirm, note, say
 
 TEXT_LIMIT = 256 << 10
 """Bytes of a completed template. The form itself has a few kilobytes."""
@@ -24,10 +24,18 @@ class Word:
     reason: str
 
 
-def approve(
-    log: Path | None, job: str, word: Word, *, scenario: Path | None, grant_usd: float, accept_unproven: bool
-) -> int:
-    """Move a blocked job on."""
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is asked for beside moving a job on. Money is US dollars."""
+
+    scenario: Path | None
+    grant_usd: float
+    accept_unproven: bool
+    now: bool
+
+
+def approve(log: Path | None, job: str, word: Word, asked: Asked) -> int:
+    """Move a blocked job on. What is wrong with a form is said a line a field, before the refusal."""
     from learnd.requests import ApproveJob  # brings pydantic
 
     with understood():
@@ -35,11 +43,18 @@ def approve(
             job=job,
             claimed=word.approver,
             reason=word.reason,
-            scenario=_text(scenario) if scenario else None,
-            grant_usd=grant_usd,
-            accept_unproven=accept_unproven,
+            scenario=_text(asked.scenario) if asked.scenario else None,
+            grant_usd=asked.grant_usd,
+            accept_unproven=asked.accept_unproven,
+            now=asked.now,
         )
-    say(settled(log, request).message)
+    reply = answered(log, request)
+    problems = reply.data.get("problems")
+    for field, problem in problems if isinstance(problems, list) else []:  # type: ignore[misc, str-unpack] # pairs
+        note(f"  {field}: {problem}")
+    if not reply.ok:
+        raise Stop(reply.message)
+    say(reply.message)
     return 0
 
 
@@ -101,11 +116,20 @@ def _say_where(log: Path | None, pattern: str) -> None:
 
 def _text(file: Path) -> str:
     """The text of a completed template. Raises Stop."""
+    step = "Next: name the completed template"
     try:
+        if not file.is_file():  # whoever opens a pipe or a device waits, or reads for ever
+            missing = "is no file" if file.exists() else "is not there"
+            raise Stop(f"{file} {missing}. {step}", USAGE)
         with file.open("rb") as opened:
             data = opened.read(TEXT_LIMIT + 1)
         if len(data) > TEXT_LIMIT:
-            raise Stop(f"{file} has more than {TEXT_LIMIT} bytes: that is no scenario template", USAGE)
-        return data.decode()
-    except (OSError, UnicodeDecodeError) as error:
-        raise Stop(f"{file} cannot be read: {error}. Next: name the completed template", USAGE) from error
+            raise Stop(f"{file} has more than {TEXT_LIMIT} bytes: that is no scenario template. {step}", USAGE)
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise Stop(f"{file} is not UTF-8 text ({error.reason} at byte {error.start}). {step}", USAGE) from error
+    except OSError as error:
+        raise Stop(f"{file} cannot be read: {error.strerror or error}. {step}", USAGE) from error
+    if "\0" in text:
+        raise Stop(f"{file} holds NUL characters: that is no text. {step}", USAGE)
+    return text

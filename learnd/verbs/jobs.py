@@ -25,7 +25,7 @@ from learnd.verbs.terminal import (
     stamp,
     table,
 )
-from learnd.views.diagnosis import BLOCKED, HIDDEN, MEANING, next_command, reason
+from learnd.views.diagnosis import BLOCKED, HIDDEN, MEANING, next_command, reason, waits_until
 from learnd.views.queries import JobRow, NotFound, PatternRow
 
 if TYPE_CHECKING:
@@ -75,7 +75,8 @@ def _print(rows: list[JobRow]) -> None:
         columns,
         [
             (
-                short(row.id), row.status, row.evidence or "-", row.task_id, row.run_id,
+                short(row.id), f"{row.status}, urgent" if row.urgent else row.status, row.evidence or "-",
+                row.task_id, row.run_id,
                 row.repo_path if several else Path(row.repo_path).name, ago(row.updated_at),
             )
             for row in rows
@@ -145,6 +146,8 @@ def _standing(book: Reading, row: JobRow) -> dict[str, object]:
         "cause": row.cause,
         "detail": row.detail,
         "spent_usd": row.spent_usd,
+        "urgent": bool(row.urgent),
+        "waits_until": waits_until(row),
         "next": next_command(row, book.value, pattern_of(book, row), daemon=_daemon(book)),
     }
 
@@ -176,7 +179,7 @@ def _evidence_json(evidence: Evidence | None) -> dict[str, object] | None:
     }  # fmt: skip
 
 
-def _files(records: Iterable[Recorded]) -> dict[str, str]:
+def _files(records: Iterable[Recorded]) -> dict[str, str]:  # noqa: PLR0912 - one case an event, nothing nested
     """Paths of the job's files by what they are; the newest where one was made again."""
     from events import catalog as e  # brings pydantic
 
@@ -193,6 +196,8 @@ def _files(records: Iterable[Recorded]) -> dict[str, str]:
                 files |= {"payload": record.data.payload.path, "history": record.data.execution_history.path}
                 if record.data.prompt:
                     files["prompt"] = record.data.prompt.path
+            case e.SnapshotStalled(git_status=status, git_log=log_) if status and log_:
+                files |= {"git_status": status.path, "git_log": log_.path}
             case e.ManualScenarioRequired():
                 files |= {"scenario_partial": record.data.partial.path, "template": record.data.template.path}
             case e.ScenarioSynthesized() | e.ManualScenarioSupplied():
@@ -233,6 +238,10 @@ def _facts(book: Reading, row: JobRow, pattern: PatternRow | None) -> list[tuple
         ("since", f"{stamp(row.since)} ({ago(row.since)}), because of {row.because}"),
         ("reason", reason(row)),
     ]
+    if row.urgent:
+        facts.append(("urgent", "goes before all others"))
+    if until := waits_until(row):
+        facts.append(("waits until", stamp(until)))
     if row.spent_usd:
         facts.append(("spent", f"${row.spent_usd:.4f}"))
     if step:

@@ -22,6 +22,8 @@ CREATE TABLE IF NOT EXISTS {prefix}jobs (
     diff_sha256 TEXT,
     tree TEXT,
     spent_usd REAL NOT NULL DEFAULT 0,
+    urgent INTEGER NOT NULL DEFAULT 0,
+    retry_at TEXT,
     opened_at TEXT NOT NULL,
     updated_at TEXT NOT NULL
 ) STRICT;
@@ -37,6 +39,9 @@ CREATE TABLE IF NOT EXISTS {prefix}patterns (
     title TEXT NOT NULL,
     slug TEXT NOT NULL,
     status TEXT NOT NULL,
+    since TEXT NOT NULL,
+    promoted_at TEXT,
+    regressions INTEGER NOT NULL DEFAULT 0,
     verdict TEXT NOT NULL,
     gate TEXT,
     detail TEXT NOT NULL DEFAULT '',
@@ -74,3 +79,39 @@ CREATE TABLE IF NOT EXISTS {prefix}daemon (
     learning_enabled INTEGER NOT NULL,
     since TEXT NOT NULL
 ) STRICT;
+-- What metrics are made of: `measures/taken.py` says which event adds which row. Times are milliseconds since 1970.
+CREATE TABLE IF NOT EXISTS {prefix}measures (
+    kind TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    position INTEGER NOT NULL,
+    repo_id TEXT NOT NULL,
+    label TEXT NOT NULL,
+    about TEXT NOT NULL,
+    began INTEGER,
+    amount REAL NOT NULL,
+    PRIMARY KEY (kind, at, position)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS {prefix}alerts (
+    id TEXT PRIMARY KEY,
+    stream TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    about TEXT NOT NULL,
+    severity TEXT NOT NULL,
+    message TEXT NOT NULL,
+    raised_at TEXT NOT NULL,
+    event_id TEXT NOT NULL,
+    over_at TEXT
+) STRICT;
+CREATE INDEX IF NOT EXISTS {prefix}alerts_open ON {prefix}alerts (stream) WHERE over_at IS NULL;
+CREATE TABLE IF NOT EXISTS {prefix}alert_channels (
+    alert TEXT NOT NULL,
+    channel TEXT NOT NULL,
+    target TEXT NOT NULL,
+    delivered_at TEXT,
+    resolved_at TEXT,
+    receipt TEXT NOT NULL DEFAULT '',
+    error TEXT,
+    failed_at TEXT,
+    PRIMARY KEY (alert, channel)
+) STRICT;
+CREATE INDEX IF NOT EXISTS {prefix}alert_channels_open ON {prefix}alert_channels (alert) WHERE resolved_at IS NULL;

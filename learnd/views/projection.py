@@ -3,7 +3,8 @@
 A projection knows the tables' columns and nothing of rules; statuses come from the compiled state tables.
 `VERSION` grows whenever a fold would come out differently; models of another version are rebuilt.
 
-Jobs and patterns, of which a log has many, are folded through `Rows`; what is rare goes to its table at once.
+Jobs and patterns, of which a log has many, are folded through `Rows`; what is rare goes to its table at once. What an
+event adds to the metrics is said by `measures/taken.py`, from how its job or pattern stood just before.
 """
 
 from __future__ import annotations
@@ -15,13 +16,25 @@ from operator import attrgetter
 
 from events import catalog as e
 from events.recorded import Recorded
+from learnd.views import alert_fold
+from learnd.views.measures.taken import (
+    BLOCKED,
+    JOB_TYPES,
+    PATTERN_TYPES,
+    JobStood,
+    Measure,
+    PatternStood,
+    is_promotion,
+    of_job,
+    of_pattern,
+)
 from learnd.views.queries import MODELS_VERSION
 from learnd.views.rows import Columns, Rows
 from state import job as jobs
 from state import pattern as patterns
 
 VERSION = MODELS_VERSION
-TABLES = ("jobs", "patterns", "repositories", "work_trees", "faults", "daemon")
+TABLES = ("jobs", "patterns", "repositories", "work_trees", "faults", "daemon", "measures", "alerts", "alert_channels")
 BATCH_ROWS = 5000
 """Rows that a fold of many events keeps in memory at most, about a kilobyte each."""
 
@@ -36,36 +49,52 @@ def create_tables(connection: sqlite3.Connection, prefix: str = "") -> None:
 def project(connection: sqlite3.Connection, recorded: Iterable[Recorded], prefix: str = "") -> int:
     """Bring the read models from just before `recorded` to just after it. Returns the last position, 0 of nothing."""
     job_rows, pattern_rows = Rows(connection, f"{prefix}jobs"), Rows(connection, f"{prefix}patterns")
+    measured: list[Measure] = []
     position = 0
     for record in recorded:
         stream = record.stream
         if stream.startswith("job-"):
-            _job(job_rows, record)
+            measured += _job(job_rows, pattern_rows, record)
         elif stream.startswith("pattern-"):
-            _pattern(pattern_rows, record)
+            measured += _pattern(job_rows, pattern_rows, record)
         elif stream.startswith("repo-"):
             _repository(connection, record, prefix)
         else:
             _host(connection, record, prefix)
+        if record.type in alert_fold.FOLLOWED:
+            alert_fold.follow(connection, record, prefix)
         position = record.position
         if len(job_rows) + len(pattern_rows) > BATCH_ROWS:
             job_rows.flush()
             pattern_rows.flush()
+            _write(connection, measured, prefix)
     job_rows.flush()
     pattern_rows.flush()
+    _write(connection, measured, prefix)
     return position
+
+
+def _write(connection: sqlite3.Connection, measured: list[Measure], prefix: str) -> None:
+    """Write the rows of the metrics and let go of them."""
+    if measured:
+        connection.executemany(f"INSERT INTO {prefix}measures VALUES (?, ?, ?, ?, ?, ?, ?, ?)", measured)  # noqa: S608
+        measured.clear()
 
 
 # --- jobs ---
 
 
-def _job(rows: Rows, record: Recorded) -> None:
+def _job(rows: Rows, pattern_rows: Rows, record: Recorded) -> list[Measure]:
     job_id = record.stream[4:]
     row = rows.get(job_id)
     status = jobs.JobStatus.NEW.value if row is None else str(row["status"])
     event = record.data
     following = jobs.TABLE.follow(f"job {job_id[:8]}", status, event)
     columns: Columns = {"version": record.version, "updated_at": record.at}
+    measured: list[Measure] = []
+    if record.type in JOB_TYPES or status in BLOCKED:
+        regressed = _regressed(pattern_rows, event) if isinstance(event, e.RegressionDetected) else None
+        measured = of_job(record, _job_stood(row), following, regressed)
     if following != status:
         columns |= {
             "status": following,
@@ -74,17 +103,43 @@ def _job(rows: Rows, record: Recorded) -> None:
             "because_position": record.position,
             "cause": "",
             "detail": "",
+            "retry_at": None,
         }
+        if following in _LETS_GO:
+            columns["urgent"] = 0
     says = _SAYS.get(type(event))
     if says is not None:
         columns |= says(event)
     if row is None:
         rows.add(job_id, {**columns, "opened_at": record.at})
-        return
+        return measured
     rows.change(job_id, columns)
     if record.type == "ModelCallSettled" and isinstance(event, e.ModelCallSettled):
         rows.increase(job_id, "spent_usd", event.cost_usd, first=0.0)
+    return measured
 
+
+def _job_stood(row: Columns | None) -> JobStood:
+    if row is None:
+        return JobStood()
+    return JobStood(str(row["status"]), str(row["since"]), str(row["repo_id"]))
+
+
+def _regressed(pattern_rows: Rows, event: e.RegressionDetected) -> str | None:
+    """Counts a regression of a pattern; returns when the pattern was promoted."""
+    row = pattern_rows.get(event.pattern_id)
+    if row is None:
+        return None
+    pattern_rows.increase(event.pattern_id, "regressions", 1, first=0)
+    return _time(row.get("promoted_at"))
+
+
+def _time(column: object) -> str | None:
+    return None if column is None else str(column)
+
+
+_LETS_GO = frozenset(status.value for status in (*jobs.BLOCKED, *jobs.AT_REST))
+"""Statuses in which nothing is urgent any more."""
 
 Says = Callable[[e.Event], Columns]
 """What an event says that columns show; of cause and detail, a changed status alone says that there are none."""
@@ -107,6 +162,7 @@ def _stalled(event: e.Event) -> Columns:
 _RUN = {name: name for name in ("repo_id", "repo_path", "task_id", "run_id", "manifest_path")}
 _DETAIL = _shows(detail="detail")
 _WHY = _shows(cause="cause", detail="detail")
+_RETRY = _shows(cause="cause", detail="detail", retry_at="retry_at")
 _SAYS: Mapping[type[e.Event], Says] = {
     e.RunObserved: _shows(**_RUN, started_at="started_at"),
     e.RunEnded: _shows(**_RUN, completed_at="completed_at", cause="outcome"),
@@ -123,11 +179,12 @@ _SAYS: Mapping[type[e.Event], Says] = {
     e.PatternDrafted: _shows(pattern="pattern_id"),
     e.JobLearned: _shows(pattern="pattern_id"),
     e.JobDismissed: _shows(detail="reason"),
-    e.SnapshotAttemptFailed: _WHY,
+    e.SnapshotAttemptFailed: _RETRY,
     e.SnapshotFailed: _WHY,
     e.ScenarioAttemptFailed: _WHY,
     e.ManualScenarioRequired: _WHY,
-    e.CrystalizationAttemptFailed: _WHY,
+    e.CrystalizationAttemptFailed: _RETRY,
+    e.JobExpedited: lambda _event: {"urgent": 1, "retry_at": None},
     e.CrystalizationFailed: _WHY,
     e.JobSkipped: _WHY,
     e.ReplayInterrupted: _WHY,
@@ -137,13 +194,21 @@ _SAYS: Mapping[type[e.Event], Says] = {
 # --- patterns ---
 
 
-def _pattern(rows: Rows, record: Recorded) -> None:
+def _pattern(job_rows: Rows, rows: Rows, record: Recorded) -> list[Measure]:
     pattern_id = record.stream[8:]
     row = rows.get(pattern_id)
     status = patterns.PatternStatus.NEW.value if row is None else str(row["status"])
     event = record.data
     following = patterns.TABLE.follow(f"pattern {pattern_id[:8]}", status, event)
     columns: Columns = {"version": record.version, "updated_at": record.at, "status": following}
+    measured: list[Measure] = []
+    if record.type in PATTERN_TYPES:
+        completed_at = _completed_at(job_rows, row) if record.type == "PatternProposed" else None
+        measured = of_pattern(record, _pattern_stood(row), completed_at)
+    if following != status:
+        columns["since"] = record.at
+    if is_promotion(record.type, status):
+        columns |= {"promoted_at": record.at, "regressions": 0}
     if isinstance(event, e.PatternQuarantined):
         columns |= {"gate": event.gate, "detail": event.detail}
     if isinstance(event, e.PatternReleased):
@@ -157,10 +222,23 @@ def _pattern(rows: Rows, record: Recorded) -> None:
             "slug": event.slug or "", "verdict": event.verdict or "unproven", "staged_at": record.at,
         }  # fmt: skip
         rows.add(pattern_id, columns)
-        return
+        return measured
     rows.change(pattern_id, columns)
     if record.type in ("EvidenceAdded", "EvidenceWithdrawn"):
         rows.increase(pattern_id, "evidence_count", 1 if record.type == "EvidenceAdded" else -1, first=1)
+    return measured
+
+
+def _pattern_stood(row: Columns | None) -> PatternStood:
+    if row is None:
+        return PatternStood()
+    return PatternStood(str(row["status"]), str(row["since"]), _time(row.get("promoted_at")), str(row["repo_id"]))
+
+
+def _completed_at(job_rows: Rows, pattern: Columns | None) -> str | None:
+    """When the run completed that a pattern came from."""
+    job = job_rows.get(str(pattern["job_id"])) if pattern is not None else None
+    return _time(job.get("completed_at")) if job is not None else None
 
 
 # --- repositories and the machine ---

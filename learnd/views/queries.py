@@ -7,8 +7,9 @@ from dataclasses import dataclass, fields
 from typing import TypeVar
 
 from learnd.ids import SHORTEST
+from learnd.views.alerts import AlertViews
 
-MODELS_VERSION = 1
+MODELS_VERSION = 4
 """Of the fold in `projection.py`; here, where asking for it costs a reading verb nothing."""
 
 ROW = TypeVar("ROW", "JobRow", "PatternRow", "RepositoryRow", "WorkTreeRow", "FaultRow")
@@ -46,6 +47,8 @@ class JobRow:
     diff_sha256: str | None
     tree: str | None
     spent_usd: float
+    urgent: int
+    retry_at: str | None
     opened_at: str
     updated_at: str
 
@@ -61,6 +64,8 @@ class PatternRow:
     title: str
     slug: str
     status: str
+    promoted_at: str | None
+    regressions: int
     verdict: str
     gate: str | None
     detail: str
@@ -107,11 +112,31 @@ class DaemonRow:
     since: str
 
 
+def _within(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(folder.rstrip("/") + "/")
+
+
 class Views:
     """The read models on one connection. Every call is one query; nothing is cached."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
+        self.alerts = AlertViews(connection)
+
+    def rows(self, query: str, values: tuple[object, ...] = ()) -> list[tuple[object, ...]]:
+        """The rows of a query on the read models."""
+        return self._connection.execute(query, values).fetchall()
+
+    def repositories_at(self, path: str) -> tuple[str, ...]:
+        """Ids of the repositories that the folder `path` lies in: the one registered there now, else all that jobs
+        were of while it was; none when there never was one.
+        """
+        known = {row.path: {row.repo_id} for row in self.work_trees()}
+        if not any(_within(path, tree) for tree in known):
+            for tree, repo_id in self.rows("SELECT DISTINCT repo_path, repo_id FROM jobs"):
+                known.setdefault(str(tree), set()).add(str(repo_id))
+        innermost = max((tree for tree in known if _within(path, tree)), key=len, default=None)
+        return tuple(sorted(known[innermost])) if innermost is not None else ()
 
     def jobs(self, *, statuses: tuple[str, ...] = (), repo_id: str | None = None) -> list[JobRow]:
         """Jobs, oldest first."""
