@@ -3,6 +3,7 @@
 The diff is cut into *blocks* (runs of changed lines), each with the hunk verdict that covers it. Quotable are
 the blocks of exercised hunks. Where single reverts could not tell hunks apart (`inseparable`, `unknown`, or no
 hunk verdicts), the hunks not shown to be unexercised are quotable *as one*, for as one they turned the result.
+Where a smaller change was shown to do the same, only its hunks are quotable.
 Test files of the change are kept apart: they are how the change was verified, not what it was.
 
 Invariant: nothing of an unexercised hunk, neither its text nor its path, leaves this module; it is counted.
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Final, Literal
@@ -86,7 +87,7 @@ def exercised_change(diff: bytes, evidence: Evidence, scenario: Scenario) -> Cha
     ran = _ran(evidence, scenario)
     quotes: list[Quote] = []
     tests: list[Quote] = []
-    left_out = sum(hunk.verdict not in wanted for hunk in evidence.hunks)
+    left_out = sum(hunk not in wanted for hunk in evidence.hunks)
     for file in _files(diff):
         path = _path(file)
         verdicts = [hunk for hunk in evidence.hunks if hunk.file == path]
@@ -101,12 +102,18 @@ def exercised_change(diff: bytes, evidence: Evidence, scenario: Scenario) -> Cha
     return Change(tuple(quotes), tuple(tests), basis, left_out)
 
 
-def _wanted(evidence: Evidence) -> tuple[tuple[str, ...], Basis]:
+def _wanted(evidence: Evidence) -> tuple[frozenset[HunkEvidence], Basis]:
+    """The hunks that may be quoted. Of those that the smallest proven change does without, none may."""
+    minimal = evidence.minimal
+    hunks = evidence.hunks
+    if minimal is not None and minimal.verified:
+        hunks = tuple(hunk for number, hunk in enumerate(hunks) if number in minimal.hunks)
     if evidence.verdict != "proven":
-        return (*_PROVEN, *_AS_ONE), "unproven"
-    if any(hunk.verdict == "exercised" for hunk in evidence.hunks):
-        return _PROVEN, "hunks"
-    return _AS_ONE, "as_one"
+        return frozenset(hunk for hunk in hunks if hunk.verdict in (*_PROVEN, *_AS_ONE)), "unproven"
+    exercised = frozenset(hunk for hunk in hunks if hunk.verdict in _PROVEN)
+    if exercised:
+        return exercised, "hunks"
+    return frozenset(hunk for hunk in hunks if hunk.verdict in _AS_ONE), "as_one"
 
 
 def _files(diff: bytes) -> Iterator[PatchedFile]:
@@ -154,7 +161,7 @@ def _blocks(hunk: Hunk) -> list[_Block]:
     return blocks
 
 
-def _chosen(hunk: Hunk, verdicts: Sequence[HunkEvidence], wanted: Sequence[str]) -> list[_Block]:
+def _chosen(hunk: Hunk, verdicts: Sequence[HunkEvidence], wanted: Collection[HunkEvidence]) -> list[_Block]:
     """The quotable blocks of a hunk: every evidence range that reaches a block must have a wanted verdict."""
     blocks = _blocks(hunk)
     if not verdicts:  # no hunk was judged alone: the change stands as one
@@ -167,7 +174,7 @@ def _chosen(hunk: Hunk, verdicts: Sequence[HunkEvidence], wanted: Sequence[str])
         if not reached and block.deletion and len(here) == 1:
             # A range runs from the first to the last added line; lines removed beside them are of that hunk.
             reached = here
-        if reached and all(verdict.verdict in wanted for verdict in reached):
+        if reached and all(verdict in wanted for verdict in reached):
             kept.append(block)
     return kept
 

@@ -1,60 +1,86 @@
 """Which hunks matter: each source unit is reverted alone, and the tests say what it was good for.
 
-What was not reached within the time budget is `unknown`, never guessed.
+A unit that cannot be taken out alone (its patch does not revert, or nothing can be imported without it) is
+`inseparable`. It is tried once more with its file's other units, then with the units that name what it defines: that
+says which tests it has a part in, never that it matters alone. What was not reached in time is `unknown`, never
+guessed.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
 
 from events.values import HunkEvidence, HunkVerdict
-from learnd.harvest.faults import PatchDoesNotApply
-from learnd.lab.change import Change
-from learnd.lab.hunks import UNITS_MAX, Unit, added_names, defined
+from learnd.lab.hunks import Unit, added_names, defined
 from learnd.lab.reading import printable, redacted
-from learnd.lab.replay import Laboratory
-from learnd.lab.sides import Sides
-from learnd.lab.verdict import Expected, hunk_verdict
+from learnd.lab.trials import TimeUp, Trials
+from learnd.lab.verdict import hunk_verdict
 
 TURNED_MAX = 50
-SMALLEST_HUNK_S = 1.0
-"""With less than this (or less than twice a snapshot's replay) left, a hunk is not begun."""
+TOGETHER_MAX = 50
+_WORD = re.compile(r"[A-Za-z_$][\w$]*")
+
+Judged = tuple[HunkVerdict, frozenset[str]]
 
 
-def ablate(
-    laboratory: Laboratory, change: Change, sides: Sides, progress: Callable[[str], None]
-) -> tuple[HunkEvidence, ...]:
-    """Revert each source unit alone and replay once, as far as `hunk_seconds` reach; the rest is `unknown`."""
-    deadline = time.monotonic() + laboratory.lab.hunk_seconds
-    smallest = max(SMALLEST_HUNK_S, 2 * max(replay.outcome.seconds for replay in sides.snapshot))
-    found: list[HunkEvidence] = []
-    for number, unit in enumerate(change.units[:UNITS_MAX], start=1):
-        left = deadline - time.monotonic()
-        if left < smallest:
-            found.append(_hunk(unit, "unknown"))
-            continue
-        progress(f"reverting hunk {number} of {len(change.units)}")
-        found.append(_ablated(laboratory, change.snapshot, unit, sides, left))
-    return tuple(found)
+def ablate(trials: Trials, workers: int, progress: Callable[[str], None]) -> tuple[HunkEvidence, ...]:
+    """The verdict of every unit, in order. Raises ReplayCancelled."""
+    progress(f"reverting {len(trials.units)} hunks, each alone")
+    alone = [frozenset({number}) for number in range(len(trials.units))]
+    trials.side_by_side(alone, workers)
+    return tuple(_ablated(trials, number) for number in range(len(trials.units)))
 
 
-def _ablated(laboratory: Laboratory, snapshot: str, unit: Unit, sides: Sides, left: float) -> HunkEvidence:
-    where = f"{unit.file}:{unit.lines[0]}"
+def _ablated(trials: Trials, number: int) -> HunkEvidence:
+    unit = trials.units[number]
     try:
-        tree = laboratory.store.apply(snapshot, unit.patch, reverse=True)
-    except PatchDoesNotApply:
-        laboratory.log.write(f"\n=== without {where}: does not revert alone")
-        return _hunk(unit, "inseparable")
-    reverted = laboratory.replay(tree, 0, f"without {where}", wall_s=left)
-    defines = defined(unit.added) | added_names([unit]).modules
-    verdict, turned = hunk_verdict(reverted, Expected.of(sides.base, sides.snapshot), defines)
-    laboratory.log.write(f"--- {where}: {verdict}")
-    return _hunk(unit, verdict, turned)
-
-
-def _hunk(unit: Unit, verdict: HunkVerdict, turned: frozenset[str] = frozenset()) -> HunkEvidence:
-    tests = tuple(redacted(test) for test in sorted(turned)[:TURNED_MAX])
+        verdict, turned = _judged(trials, frozenset({number}))
+    except TimeUp:
+        verdict, turned = "unknown", frozenset()
+    together = frozenset[int]()
+    if verdict == "inseparable":
+        together, turned = _with_others(trials, number)
+    trials.laboratory.log.write(f"--- {printable(unit.name)}: {verdict}")
+    others = sorted(together - {number})[:TOGETHER_MAX]
     return HunkEvidence(
-        file=printable(unit.file), lines=unit.lines, header=redacted(unit.header), verdict=verdict, turned=tests
+        file=printable(unit.file),
+        lines=unit.lines,
+        header=redacted(unit.header),
+        verdict=verdict,
+        turned=tuple(redacted(test) for test in sorted(turned)[:TURNED_MAX]),
+        together=tuple(printable(trials.units[other].name) for other in others),
     )
+
+
+def _judged(trials: Trials, units: frozenset[int]) -> Judged:
+    replayed = trials.without(units)
+    if replayed is None:
+        return "inseparable", frozenset()
+    chosen = [trials.units[number] for number in sorted(units)]
+    names = defined(line for unit in chosen for line in unit.added) | added_names(chosen).modules
+    return hunk_verdict(replayed, trials.expected, names)
+
+
+def _with_others(trials: Trials, number: int) -> tuple[frozenset[int], frozenset[str]]:
+    """The first company in which the unit can be taken out, and what turned then; nothing where there is none."""
+    for company in _companies(trials.units, number):
+        try:
+            verdict, turned = _judged(trials, company)
+        except TimeUp:
+            break
+        if verdict in ("exercised", "unexercised"):
+            return company, turned
+    return frozenset(), frozenset()
+
+
+def _companies(units: tuple[Unit, ...], number: int) -> Iterator[frozenset[int]]:
+    unit = units[number]
+    file = frozenset(other for other, candidate in enumerate(units) if candidate.file == unit.file)
+    names = defined(unit.added) | {name.rpartition(".")[2] for name in added_names([unit]).modules}
+    naming = frozenset(other for other, candidate in enumerate(units) if names & _words(candidate)) | {number}
+    yield from dict.fromkeys(company for company in (file, naming, file | naming) if len(company) > 1)
+
+
+def _words(unit: Unit) -> frozenset[str]:
+    return frozenset(word for line in unit.added for word in _WORD.findall(line))

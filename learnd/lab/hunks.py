@@ -9,8 +9,8 @@ such a file is no state that ever was. Test files and binary files are no units:
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from unidiff.errors import UnidiffParseError
@@ -31,6 +31,16 @@ class DiffUnreadable(Exception):
 
 
 @dataclass(frozen=True)
+class Run:
+    """One run of changed lines: the lines `start` to `stop` (exclusive) of a hunk of a file of the diff."""
+
+    file: PatchedFile
+    hunk: Hunk
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True)
 class Unit:
     """One thing to revert alone.
 
@@ -45,6 +55,13 @@ class Unit:
     added: tuple[str, ...]
     removed: tuple[str, ...]
     added_file: bool = False
+    run: Run | None = field(default=None, compare=False, repr=False)
+    """Where in the diff it stands; none where it is a whole file."""
+
+    @property
+    def name(self) -> str:
+        """`file:line`, as people point at it."""
+        return f"{self.file}:{self.lines[0]}"
 
 
 @dataclass(frozen=True)
@@ -80,47 +97,75 @@ def _units_of(file: PatchedFile, path: str) -> Iterable[Unit]:
         whole = str(file).encode("latin-1")
         yield Unit(path, lines, "", whole, _texts(file, "+"), _texts(file, "-"), file.is_added_file)
         return
-    for whole_hunk in file:
-        for hunk in _runs(whole_hunk):
-            patch = (_head(file) + str(hunk)).encode("latin-1")
-            yield Unit(path, _lines(hunk), _text(hunk.section_header), patch, _texts([hunk], "+"), _texts([hunk], "-"))
+    for hunk in file:
+        for run in _runs(file, hunk):
+            alone = _only(hunk, [run])
+            patch = (_head(file) + str(alone)).encode("latin-1")
+            header = _text(alone.section_header)
+            yield Unit(path, _lines(alone), header, patch, _texts([alone], "+"), _texts([alone], "-"), run=run)
 
 
-def _runs(hunk: Hunk) -> Iterator[Hunk]:
-    """The runs of changed lines of a hunk, each as a hunk in which the others stand as the snapshot has them."""
+def combined(units: Iterable[Unit]) -> bytes:
+    """One forward patch of several units of one diff: reverting it takes them all away, and nothing else."""
+    whole: list[bytes] = []
+    files: dict[int, list[Run]] = {}
+    for unit in units:
+        if unit.run is None:
+            whole.append(unit.patch)
+        else:
+            files.setdefault(id(unit.run.file), []).append(unit.run)
+    return b"".join([*whole, *map(_of_one_file, files.values())])
+
+
+def _of_one_file(runs: Sequence[Run]) -> bytes:
+    chosen = {id(run.hunk): [other for other in runs if other.hunk is run.hunk] for run in runs}
+    text = _head(runs[0].file)
+    shift = 0
+    for hunk in runs[0].file:
+        if id(hunk) in chosen:
+            part = _only(hunk, chosen[id(hunk)], shift)
+            shift += part.source_length - part.target_length
+            text += str(part)
+    return text.encode("latin-1")
+
+
+def _runs(file: PatchedFile, hunk: Hunk) -> Iterator[Run]:
+    """The runs of changed lines of a hunk."""
     changed = [line.is_added or line.is_removed for line in hunk]
     # "\\ No newline at end of file" belongs to the line before it.
     for at, line in enumerate(hunk):
         if line.line_type == "\\":
             changed[at] = changed[at - 1] if at else False
-    runs: list[tuple[int, int]] = []
-    for at, is_changed in enumerate(changed):
-        if is_changed and runs and runs[-1][1] == at:
-            runs[-1] = (runs[-1][0], at + 1)
-        elif is_changed:
-            runs.append((at, at + 1))
-    if len(runs) < 2:
-        yield hunk
-        return
-    for start, stop in runs:
-        yield _only(hunk, start, stop)
+    start: int | None = None
+    for at, is_changed in enumerate([*changed, False]):
+        if is_changed and start is None:
+            start = at
+        elif not is_changed and start is not None:
+            yield Run(file, hunk, start, at)
+            start = None
 
 
-def _only(hunk: Hunk, start: int, stop: int) -> Hunk:
+def _only(hunk: Hunk, runs: Sequence[Run], shift: int = 0) -> Hunk:
+    """The hunk with these runs alone; the others stand as the snapshot has them.
+
+    `shift`: how many lines longer the file is before this hunk without the runs that the patch has up to here.
+    """
     kept: list[Line] = []
     dropped = False
     for at, line in enumerate(hunk):
-        inside = start <= at < stop
+        inside = any(run.start <= at < run.stop for run in runs)
         dropped = not inside and (line.is_removed or (line.line_type == "\\" and dropped))
         if not dropped:
             kind = " " if line.is_added and not inside else line.line_type
             kept.append(Line(line.value, kind, target_line_no=line.target_line_no))
     sources = sum(line.line_type in " -" for line in kept)
     targets = sum(line.line_type in " +" for line in kept)
-    alone = Hunk(hunk.target_start, sources, hunk.target_start, targets, hunk.section_header)
+    # By git's convention a side without lines starts at the line before.
+    start = hunk.target_start + shift + (not hunk.target_length) - (not sources)
+    part = Hunk(start, sources, hunk.target_start, targets, hunk.section_header)
     for line in kept:
-        alone.append(line)
-    return alone
+        part.append(line)
+    return part
 
 
 def _head(file: PatchedFile) -> str:

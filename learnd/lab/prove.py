@@ -1,6 +1,7 @@
 """From a snapshot and a scenario to evidence.
 
-    snapshot verified -> base with the change's tests -> both sides replayed -> judged -> each hunk reverted -> Evidence
+    snapshot verified -> base with the change's tests -> both sides replayed -> judged -> each hunk reverted
+    -> smallest change -> Evidence
 
 Invariants: nothing is executed before the snapshot was verified; the two sides differ in nothing but what is no test; a
 verdict other than `inconclusive` rests on the minimum of replays a side; what was not reached is `unknown`, never
@@ -15,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from events.values import Evidence, FileRef, HunkEvidence, Scenario, SnapshotRecord
+from events.values import Evidence, FileRef, HunkEvidence, MinimalChange, Scenario, SnapshotRecord
 from learnd.harvest import places
 from learnd.harvest.faults import SnapshotError
 from learnd.harvest.snapshot import verify_snapshot
@@ -23,6 +24,8 @@ from learnd.harvest.store import SnapshotStore
 from learnd.lab.ablation import ablate
 from learnd.lab.change import Change, read_change
 from learnd.lab.environment import discover
+from learnd.lab.hunks import UNITS_MAX
+from learnd.lab.minimal import Smallest, minimize
 from learnd.lab.probe import watched_modules
 from learnd.lab.reading import Code, redacted
 from learnd.lab.replay import Laboratory, ReplayCancelled, ReplayLog
@@ -30,10 +33,12 @@ from learnd.lab.sandbox import RunRefused, Sandbox, prepare
 from learnd.lab.sides import Sides, replay_sides
 from learnd.lab.templates import Stack
 from learnd.lab.trees import Workspace, choose_root
-from learnd.lab.verdict import Judgement, flake_upper_bound, judge, with_hunks
+from learnd.lab.trials import SMALLEST_TRIAL_S, Trials
+from learnd.lab.verdict import Expected, Judgement, flake_upper_bound, judge, with_hunks
 from learnd.settings import Lab
 
 LOG_NAME = "scenario-validation.log"
+MINIMAL_NAME = "minimal.diff"
 DETAIL_MAX = 2000
 
 __all__ = ["ProofRequest", "ReplayCancelled", "prove"]
@@ -43,8 +48,9 @@ __all__ = ["ProofRequest", "ReplayCancelled", "prove"]
 class ProofRequest:
     """What to prove, and where. Paths are absolute; `repo_path` is where the tree stands inside the sandbox.
 
-    `stacks` are those of the base tree, beside learnd's own. `learning_dir` takes the log, as `log_name`. `work_dir`
-    takes restored trees where memory has no room. `progress` is told, in short sentences, what goes on.
+    `stacks` are those of the base tree, beside learnd's own. `learning_dir` takes the log, as `log_name`, and
+    the smallest change, as `minimal_name`. `work_dir` takes restored trees where memory has no room.
+    `progress` is told, in short sentences, what goes on.
     """
 
     job_id: str
@@ -58,6 +64,7 @@ class ProofRequest:
     owner_gid: int
     stacks: tuple[Stack, ...] = ()
     log_name: str = LOG_NAME
+    minimal_name: str = MINIMAL_NAME
     progress: Callable[[str], None] = field(default=lambda _: None)
 
 
@@ -102,18 +109,63 @@ def _examine(request: ProofRequest, laboratory: Laboratory, change: Change) -> E
     if environment.missing:
         judgement = Judgement("inconclusive", "environment", f"no executable of this name: {environment.missing}")
         return _evidence(judgement, laboratory, Sides((), ()), (), change)
-    sides, hunks = Sides((), ()), tuple[HunkEvidence, ...]()
+    sides, hunks, minimal = Sides((), ()), tuple[HunkEvidence, ...](), None
     try:
         sides = replay_sides(laboratory, change, request.progress)
         judgement = _judged(sides, request, change)
-        if judgement.verdict == "proven":
-            hunks = ablate(laboratory, change, sides, request.progress)
+        if judgement.verdict == "proven" and change.units:
+            hunks, minimal = _taken_apart(request, laboratory, change, sides)
     except RunRefused as error:
         return _evidence(Judgement("inconclusive", "environment", str(error)), laboratory, sides, hunks, change)
     loaded = any(replay.loaded for replay in sides.snapshot)
     probed = all(replay.probed for replay in sides.snapshot)
     judgement = with_hunks(judgement, hunks, probed=probed, loaded=loaded)
-    return _evidence(judgement, laboratory, sides, hunks, change)
+    evidence = _evidence(judgement, laboratory, sides, hunks, change)
+    return evidence.model_copy(update={"minimal": minimal if evidence.verdict == "proven" else None})
+
+
+def _taken_apart(
+    request: ProofRequest, laboratory: Laboratory, change: Change, sides: Sides
+) -> tuple[tuple[HunkEvidence, ...], MinimalChange | None]:
+    """What each hunk is good for, and the smallest change that does the same as all."""
+    lab = request.lab
+    longest = max(replay.outcome.seconds for replay in sides.snapshot)
+    trials = Trials(
+        laboratory,
+        change,
+        change.units[:UNITS_MAX],
+        Expected.of(sides.base, sides.snapshot),
+        max(SMALLEST_TRIAL_S, 2 * longest),
+    )
+    with trials.within(lab.hunk_seconds):
+        hunks = ablate(trials, lab.hunks_at_once, request.progress)
+    if len(change.units) > UNITS_MAX or all(hunk.verdict == "unexercised" for hunk in hunks):
+        return hunks, None  # what is not listed cannot be said to be needed; without a needed hunk there is no proof
+    smallest = minimize(trials, hunks, lab.minimal_seconds, lab.replays_min, request.progress)
+    laboratory.log.write(f"--- smallest change: {trials.named(smallest.kept)}")
+    return hunks, _written(request, laboratory, change, smallest)
+
+
+def _written(request: ProofRequest, laboratory: Laboratory, change: Change, smallest: Smallest) -> MinimalChange | None:
+    """The smallest change as a patch on the base, beside the run; None where nothing can be written there."""
+    try:
+        file = places.put(
+            request.repo_path,
+            request.learning_dir / request.minimal_name,
+            laboratory.store.diff(change.base, smallest.tree),
+        )
+    except SnapshotError:
+        return None
+    kept = [change.units[number] for number in smallest.kept]
+    return MinimalChange(
+        file=file,
+        hunks=smallest.kept,
+        lines_added=sum(len(unit.added) for unit in kept),
+        lines_removed=sum(len(unit.removed) for unit in kept),
+        tried=smallest.tried,
+        complete=smallest.complete,
+        verified=smallest.verified,
+    )
 
 
 def _judged(sides: Sides, request: ProofRequest, change: Change) -> Judgement:

@@ -53,6 +53,12 @@ class ReplayLog:
         self._parts.append(text.rstrip("\n") + "\n")
         self._size += len(text)
 
+    def take(self, other: ReplayLog) -> None:
+        """Add what another log holds, in one piece."""
+        for part in other._parts:
+            self.write(part)
+        self._left_out += other._left_out
+
     def text(self) -> str:
         """The whole log, redacted."""
         from learnd.crystalizer.redact import redact  # noqa: PLC0415 - its detectors are slow to import

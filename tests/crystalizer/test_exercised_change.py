@@ -10,7 +10,7 @@ from crystalizer_sample import HUNKS, SCENARIO, diff_between, evidence_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from events.values import HunkEvidence, Scenario, ScenarioCommand
+from events.values import FileRef, HunkEvidence, MinimalChange, Scenario, ScenarioCommand
 from learnd.crystalizer.change import DiffUnreadable, exercised_change
 from learnd.lab.hunks import split
 
@@ -207,3 +207,18 @@ def test_the_labs_own_hunks_are_quoted_whole_or_not_at_all(places: set[int], dat
     ]
     assert sorted(quoted) == sorted(wanted)
     assert change.left_out == len(units) - len(good)
+
+
+@pytest.mark.parametrize(("verified", "quoted"), [(True, ["first_place"]), (False, ["first_place", "second_place"])])
+def test_what_a_smaller_proven_change_does_without_is_not_quoted(
+    tmp_path: Path, verified: bool, quoted: list[str]
+) -> None:
+    after = NUMBERED.replace("line_10 = 10", "first_place = 10").replace("line_30 = 30", "second_place = 30")
+    diff = diff_between(tmp_path / "r", {"m.py": NUMBERED.encode()}, {"m.py": after.encode()})
+    minimal = MinimalChange(
+        file=FileRef(path="/m.diff", sha256="0" * 64), hunks=(0,), lines_added=1, lines_removed=1, tried=2,
+        complete=True, verified=verified,
+    )  # fmt: skip
+    evidence = evidence_of(hunk("m.py", 10, 10), hunk("m.py", 30, 30)).model_copy(update={"minimal": minimal})
+    text = text_of(*exercised_change(diff, evidence, SCENARIO).quotes)
+    assert [name for name in ("first_place", "second_place") if name in text] == quoted

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import subprocess
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.repos import ENVIRONMENT
 
-from learnd.lab.hunks import split
+from learnd.lab.hunks import combined, split
 
 LINES = st.lists(st.sampled_from(["a", "b", "c", "", "d e"]), max_size=14)
 
@@ -50,3 +51,45 @@ def test_a_units_patch_takes_away_one_run_of_lines_and_nothing_else(
         assert head is None or unit.lines[0] - 1 <= len(after)
         kept = [line for line in difflib.ndiff(before, after) if line.startswith("+ ")]
         assert len(kept) <= max(len(unit.added), 1)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    old=st.lists(st.sampled_from(["a", "b", "c", "", "d e"]), max_size=30),
+    new=st.lists(st.sampled_from(["a", "b", "c", "", "d e"]), max_size=30),
+    ending=st.sampled_from(["\n", ""]),
+    chosen=st.sets(st.integers(0, 8)),
+)
+def test_the_patch_of_several_units_takes_away_these_and_nothing_else(
+    tmp_path_factory: pytest.TempPathFactory, old: list[str], new: list[str], ending: str, chosen: set[int]
+) -> None:
+    folder = tmp_path_factory.mktemp("tree")
+    for name, lines in (("old", old), ("new", new)):
+        (folder / name).mkdir()
+        (folder / name / "f.txt").write_text("\n".join(lines) + ending)
+    before, snapshot = (folder / "old/f.txt").read_text(), (folder / "new/f.txt").read_text()
+
+    def diff(context: int) -> bytes:
+        found = git(folder, "diff", "--no-index", "--no-prefix", f"-U{context}", "old", "new")
+        return found.replace(b" old/", b" a/").replace(b" new/", b" b/")
+
+    units = split(diff(3), lambda _path: False) if diff(3) else ()
+    wanted = [unit for number, unit in enumerate(units) if number in chosen]
+    if not wanted:
+        return
+    runs = re.findall(rb"^@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@", diff(0), re.MULTILINE)
+    done = subprocess.run(
+        ["git", "apply", "-R", "--unidiff-zero", "--whitespace=nowarn", "-"],
+        cwd=folder / "new", env={**ENVIRONMENT, "GIT_CEILING_DIRECTORIES": str(folder)},
+        input=combined(wanted), capture_output=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, (done.stderr, combined(wanted))
+    # Without context every run is a hunk of its own: the expected text is spliced together from those.
+    expected = snapshot.splitlines(keepends=True)
+    for number, (source, sources, target, targets) in reversed(list(enumerate(runs))):
+        if number in chosen:
+            lines = before.splitlines(keepends=True)
+            was = lines[int(source) - 1 :][: int(sources or 1)] if int(sources or 1) else []
+            at = int(target) - 1 if int(targets or 1) else int(target)
+            expected[at : at + int(targets or 1)] = was
+    assert (folder / "new/f.txt").read_text() == "".join(expected)
