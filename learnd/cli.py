@@ -16,6 +16,7 @@ from typing import Annotated
 
 import typer
 
+from learnd.verbs.grouping import Verbs
 from learnd.verbs.terminal import USAGE, Stop, clean
 
 WORK, LOOK, DECIDE, KEEP = "Work", "Look", "Decide", "Keep"
@@ -27,7 +28,8 @@ app = typer.Typer(
     epilog="Start with: learnd init   |   Watch the whole loop on a sample: learnd demo",
     no_args_is_help=True,
     add_completion=False,
-    rich_markup_mode="rich",
+    cls=Verbs,
+    rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )

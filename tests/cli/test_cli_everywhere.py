@@ -53,13 +53,8 @@ def test_help_says_what_a_verb_is_for_and_gives_an_example(verb: str) -> None:
 def test_help_of_the_whole_groups_the_verbs(place: CliPlace) -> None:
     done = place.learnd("--help")
     assert done.code == 0
-    assert [name for name in ("Work", "Look", "Decide", "Keep") if f"─ {name} ─" in done.out] == [
-        "Work",
-        "Look",
-        "Decide",
-        "Keep",
-    ]
-    assert all(re.search(rf"│ {verb} ", done.out) for verb in VERBS)
+    assert re.findall(r"^(\w+):$", done.out, re.MULTILINE) == ["Options", "Work", "Look", "Decide", "Keep"]
+    assert all(re.search(rf"^  {verb} +\w", done.out, re.MULTILINE) for verb in VERBS)
     assert "\x1b" not in done.out
 
 
@@ -201,7 +196,7 @@ def test_starting_imports_nothing_heavy(place: CliPlace, line: str) -> None:
     done = subprocess.run(asked, capture_output=True, text=True, env=place.env, check=True)
     loaded = set(done.stderr.split())
     assert not loaded.intersection(HEAVY)
-    assert not loaded.intersection({"events.catalog", "events.log", "state.job", "learnd.settings"})
+    assert not loaded.intersection({"events.catalog", "events.log", "state.job", "learnd.settings", "pydantic", "rich"})
 
 
 def test_the_words_that_status_knows_are_those_of_the_state_table() -> None:
