@@ -17,7 +17,7 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from events.catalog import JOB_EVENTS, MACHINE_EVENTS, PATTERN_EVENTS, Event
-from learnd.settings import Lab, Settings
+from learnd.settings import Settings
 from state import job, pattern
 from state.machine import mermaid
 
@@ -31,16 +31,17 @@ def events_table(kinds: tuple[type[Event], ...]) -> str:
 
 
 def settings_table() -> str:
-    rows = [*_settings(Settings, ""), *_settings(Lab, "lab.")]
+    rows = _settings(Settings, "")
     return "\n".join(["| setting | default | bounds | use |", "| --- | --- | --- | --- |", *rows]) + "\n"
 
 
 def _settings(model: type[BaseModel], prefix: str) -> list[str]:
     rows = []
     for name, field in model.model_fields.items():
-        if name == "lab":
-            continue
         default = field.default
+        if isinstance(default, BaseModel):
+            rows += _settings(type(default), f"{prefix}{name}.")
+            continue
         shown = "" if default in (None, PydanticUndefined, ()) else f"`{default}`"
         bounds = ", ".join(_bound(item) for item in field.metadata if _bound(item))
         alias = getattr(field.validation_alias, "choices", None)

@@ -394,13 +394,14 @@ class AlertRaised(Event):
 
 
 class AlertDelivered(Event):
-    """An alert reached a channel, or was resolved there."""
+    """An alert reached a channel, or was resolved there. `receipt` is the channel's own name for it."""
 
     type: Literal["AlertDelivered"] = "AlertDelivered"
     alert_id: str
     channel: AlertChannel
     target: str
     resolved: bool = False
+    receipt: str = ""
 
 
 class AlertFailed(Event):
@@ -416,7 +417,8 @@ class AlertFailed(Event):
 class RegressionDetected(Event):
     """A promoted pattern's change came undone. `escaped` when a person had to report it.
 
-    `committed_at` is when `commit` was made, where the repository knows it.
+    `committed_at` is when `commit` was made, where the repository knows it; `approver` is the proven user that
+    reported it, `claimed` a name given.
     """
 
     type: Literal["RegressionDetected"] = "RegressionDetected"
@@ -425,6 +427,8 @@ class RegressionDetected(Event):
     escaped: bool
     detail: str = ""
     committed_at: str | None = None
+    approver: str | None = None
+    claimed: str | None = None
 
 
 # --- a pattern --------------------------------------------------------------------------------------

@@ -80,7 +80,14 @@ def raised(
 
 
 def told(
-    alerts: Alerts, alert_id: str, channel: e.AlertChannel, target: str, *, resolved: bool, error: str | None
+    alerts: Alerts,
+    alert_id: str,
+    channel: e.AlertChannel,
+    target: str,
+    *,
+    resolved: bool,
+    error: str | None,
+    receipt: str = "",
 ) -> tuple[e.Event, ...] | Refused:
     """What a delivery is recorded as. The same failure twice in a row is one fact: streams stay short."""
     alert = next((alert for alert in alerts if alert.id == alert_id), None)
@@ -92,7 +99,9 @@ def told(
         return (e.AlertFailed(alert_id=alert_id, channel=channel, target=target, error=error),)
     if channel in (alert.resolved if resolved else alert.delivered):
         return Refused("already_delivered", f"alert {alert_id} was told to {channel} before")
-    return (e.AlertDelivered(alert_id=alert_id, channel=channel, target=target, resolved=resolved),)
+    return (
+        e.AlertDelivered(alert_id=alert_id, channel=channel, target=target, resolved=resolved, receipt=receipt),
+    )
 
 
 def _changed(alerts: Alerts, alert_id: str, change: Callable[[Alert], Alert]) -> Alerts:

@@ -93,7 +93,7 @@ def decide(command: c.MachineCommand, host: Host) -> tuple[e.Event, ...] | Refus
         case c.RecordFaultAlertDelivery():
             return alerts.told(
                 host.alerts, command.alert_id, command.channel, command.target,
-                resolved=command.resolved, error=command.error,
+                resolved=command.resolved, error=command.error, receipt=command.receipt,
             )  # fmt: skip
     return _kept(command)
 

@@ -22,6 +22,7 @@ Usd = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Milliseconds = Annotated[float, Field(allow_inf_nan=False)]
 
 ValidationStatus = Literal["pending", "validated", "snapshot_failed", "stalled_snapshot", "needs_manual_scenario"]
+AlertWord = Literal["snapshot_failed", "stalled_snapshot", "needs_manual_scenario", "budget_exceeded"]
 ApprovalState = Literal["stalled_snapshot", "needs_manual_scenario", "requeue"]
 
 
@@ -99,7 +100,7 @@ class Crystalizer(Part):
 
 
 class Alert(Part):
-    type: Literal["snapshot_failed", "stalled_snapshot", "needs_manual_scenario", "budget_exceeded"]
+    type: AlertWord
     channel: Literal["slack", "pagerduty"]
     target: Name
     message: Name

@@ -38,6 +38,8 @@ NEAR_SECONDS = 60.0
 """A retry that is due within this is waited for."""
 
 LATE_TRIES = 10
+ALERTS_SECONDS = 15.0
+"""How long it stays for what Slack and PagerDuty must still hear; the next one goes on with what is left."""
 
 
 def once(log: Path | None, repos: Sequence[Path]) -> int:
@@ -83,6 +85,7 @@ class _Drive:
             self.engine.start()
             self._sweep(known)
             self._work()
+            self.engine.alerts.settle(ALERTS_SECONDS, lambda: self.stopped_by is not None)
             self._finish()
             prune_all(self.engine.place, lambda: self.stopped_by is not None)
         self.engine.stop(drained=True)
@@ -138,6 +141,7 @@ class _Drive:
         died = False
         while not self.done.wait(0.05) and not died:
             died = any(not thread.is_alive() for thread in threads)
+            self.engine.alerts.step()
             if self.engine.scheduler.idle() and not self._near():
                 break
         self.engine.drain()

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from learnd.ids import short
+from learnd.verbs import alerts as told
 from learnd.verbs.jobs import pattern_of
 from learnd.verbs.reading import Reading, reading
 from learnd.verbs.terminal import Column, ago, heading, print_facts, print_json, say, table
@@ -40,7 +41,7 @@ def status(log: Path | None, *, as_json: bool) -> int:
 
     JSON: `{log, position, daemon: {answers, pid, since, learning_enabled, position, troubles}, faults: [{kind,
     detail, since}], jobs: {status: count}, blocked: [{id, status, since, reason, next}], review: [the same],
-    repositories: [path]}`.
+    repositories: [path], alerts: [as `learnd alerts --json`]}`.
     """
     with reading(log) as book:
         daemon = daemon_state(book)
@@ -51,13 +52,14 @@ def status(log: Path | None, *, as_json: bool) -> int:
         review = _review(book)
         trees = [tree.path for tree in book.views.work_trees()]
         faults = book.views.faults()
+        alerts = told.shown(book)
         if as_json:
             print_json(
                 {
                     "log": str(book.place.log), "position": book.head(), "daemon": asdict(daemon),
                     "faults": [asdict(fault) for fault in faults], "jobs": counts,
                     "blocked": [asdict(item) for item in blocked], "review": [asdict(item) for item in review],
-                    "repositories": trees,
+                    "repositories": trees, "alerts": [told.as_json_of(item) for item in alerts],
                 }
             )  # fmt: skip
             return 0
@@ -68,10 +70,14 @@ def status(log: Path | None, *, as_json: bool) -> int:
                 ("log", f"{book.place.log} at position {book.head()}"),
                 ("watching", ", ".join(trees) or "nothing yet. Next: learnd init REPO"),
                 ("jobs", ", ".join(f"{count} {name}" for name, count in counts.items()) or "none"),
+                ("alerts", told.summary(alerts)),
             ]
         )
         for fault in faults:
             say(f"FAULT     {fault.kind} since {ago(fault.since)}: {fault.detail}. Next: learnd doctor", "bold red")
+        for failure in told.failing(alerts):
+            failed = f"{failure.channel} ({failure.target}) failed {ago(failure.failed_at)}: {failure.error}"
+            say(f"ALERTS    {failed}. Next: learnd alerts test", "bold red")
         for path, trouble in daemon.troubles.items():
             say(f"trouble   {path}: {trouble}", "yellow")
         _print_waiting("Blocked: waiting for a person", blocked)

@@ -7,9 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
 
 from events.catalog import CATALOG
-from learnd.settings import Lab, Settings
+from learnd.settings import Settings
 from state.job import JobStatus
 from state.pattern import PatternStatus
 
@@ -34,7 +35,16 @@ def test_every_event_is_explained(event: str) -> None:
     assert f"| `{event}` | " in README
 
 
-SETTINGS = [*(name for name in Settings.model_fields if name != "lab"), *(f"lab.{name}" for name in Lab.model_fields)]
+def names(model: type[BaseModel], prefix: str = "") -> list[str]:
+    """Every setting, those of a part by the part's name and theirs."""
+    found = []
+    for name, field in model.model_fields.items():
+        part = isinstance(field.default, BaseModel)
+        found += names(type(field.default), f"{prefix}{name}.") if part else [f"{prefix}{name}"]
+    return found
+
+
+SETTINGS = names(Settings)
 
 
 @pytest.mark.parametrize("setting", SETTINGS)
