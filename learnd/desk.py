@@ -19,7 +19,7 @@ from learnd.approvals import approve, settle
 from learnd.door import Contention
 from learnd.harvest.faults import DiskFull, SnapshotError
 from learnd.harvest.gitfolder import NotARepository
-from learnd.identity import approvers, user_name
+from learnd.identity import approvers, may_ask, user_name
 from learnd.intake import Intake
 from learnd.keeping.noting import note_backup
 from learnd.library.files import Library, find_edit
@@ -59,6 +59,9 @@ PersonRequest = (
     ApproveJob | DismissJob | PromotePattern | RejectPattern | DeprecatePattern | RestorePattern | ReportRegression
 )
 
+WorkRequest = RegisterRepo | LearnRun | RebuildModels
+"""What has learnd read files and run their code. Requests of persons are judged by the rules in `state`."""
+
 
 class Desk:
     """`watched` hears of a newly registered work tree."""
@@ -78,6 +81,9 @@ class Desk:
     def answer(self, text: bytes | str, uid: int) -> Reply:
         """The reply to a request's JSON from the user with this uid. Raises pydantic's ValidationError."""
         request = REQUEST.validate_json(text)
+        if isinstance(request, WorkRequest) and not may_ask(uid, self._place.settings):
+            message = f"user {user_name(uid)} is no approver here. Next: an approver, or learnd's own user, does it"
+            return Reply(code="not_an_approver", message=message)
         try:
             return self._answer(request, user_name(uid), uid)
         except (NotFound, Ambiguous) as error:

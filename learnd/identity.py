@@ -19,3 +19,12 @@ def user_name(uid: int) -> str:
 def approvers(settings: Settings) -> frozenset[str]:
     """Who may approve: whom the operator named, else the user that runs learnd."""
     return frozenset(settings.approvers) or frozenset({user_name(os.geteuid())})
+
+
+def may_ask(uid: int, settings: Settings) -> bool:
+    """Whether this user may have learnd work: look at a repository, take a run in, make its views again.
+
+    The socket of a system service is open to every user of the machine, so that approvers reach it. Root and learnd's
+    own user could write the log itself; approvers are trusted with more.
+    """
+    return uid in {0, os.geteuid()} or user_name(uid) in approvers(settings)

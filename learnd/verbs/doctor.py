@@ -294,8 +294,9 @@ def _repositories(book: Reading) -> Iterator[Check]:
     if daemon.answers and daemon.pid is not None:
         looks.append(partial(read_only_for_daemon, pid=daemon.pid))
     for tree in trees:
-        troubles = [found for look in looks if (found := look(Path(tree.path)))]
-        yield troubles[0] if troubles else ok("repository", tree.path)
+        # One by one: what is not there has no owner to ask for.
+        trouble = next((found for look in looks if (found := look(Path(tree.path)))), None)
+        yield trouble or ok("repository", tree.path)
 
 
 def _there(tree: Path) -> Check | None:

@@ -50,13 +50,13 @@ def unit_checks(user: str) -> Iterator[Check]:
     own, system = units(user)
     found = {unit: asked for unit in (own, system) if (asked := _ask(unit))}
     wanted = {unit: asked for unit, asked in found.items() if _is_wanted(asked)}
+    if wanted.keys() == {own, system}:
+        mend = own.command("disable", "--now", own.name)
+        yield Check("service", "warn", f"{own.name} and {system.name} are both on: two logs, or one that waits", mend)
     for unit, asked in (wanted or found).items():
         yield from _checks(unit, asked)
     if not found:
         yield _none_found()
-    if wanted.keys() == {own, system}:
-        mend = own.command("disable", "--now", own.name)
-        yield Check("service", "warn", f"{own.name} and {system.name} are both on: two logs, or one that waits", mend)
     yield _lingering(user) if own in wanted else ok("lingering", f"no user service of {user} is on")
 
 

@@ -42,6 +42,16 @@ def service(booted: Machine) -> Iterator[Service]:
         booted.run("rm", "-rf", str(REPO), "/var/lib/learnd/anna")
 
 
+@pytest.fixture
+def own(booted: Machine) -> Iterator[Service]:
+    """Anna's own unit, in her own systemd."""
+    found = Service(booted, "learnd", of_user=True)
+    booted.run("systemctl", "start", f"user@{UID}")
+    yield found
+    found.systemctl("disable", "--now", found.unit)
+    booted.run("rm", "-rf", f"{HOME}/own", f"{HOME}/.local/state")
+
+
 def configure(booted: Machine, text: str) -> None:
     """Root's settings for anna's learnd."""
     booted.write("/etc/learnd/anna/config.toml", f"{text}\n[lab]\ncheap_seconds = 0\n")
@@ -93,6 +103,22 @@ def test_a_run_is_proven_under_all_that_the_template_forbids_and_only_a_named_ap
     assert (daemon["NoNewPrivs"], daemon["Seccomp"]) == ("1", "2")
     assert {int(daemon[name], 16) for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")} == {0}
     assert "proven" in booted.run("cat", pattern).lower()
+
+
+def test_a_user_who_is_no_approver_reaches_the_socket_and_moves_nothing(booted: Machine, service: Service) -> None:
+    given(booted, "make_repo(repo)", HOME / "private")
+    booted.run("chmod", "755", str(HOME))
+    asked = "; ".join(
+        (
+            "import sys, pathlib; from learnd.control import ask; from learnd.requests import *",
+            "there = pathlib.Path('/run/learnd/anna')",
+            "wishes = [RegisterRepo(path=sys.argv[1]), LearnRun(manifest='/etc/passwd'), RebuildModels()]",
+            "print(*(ask(there, wish).code for wish in wishes))",
+        )
+    )
+    said = booted.run(sys.executable, "-c", asked, f"{HOME}/private", user="bert")
+    assert said.split() == ["not_an_approver"] * 3
+    assert f"{HOME}/private" not in service.learnd("status")
 
 
 def test_the_daemon_can_write_where_a_drop_in_says_and_nowhere_else(booted: Machine, service: Service) -> None:
@@ -156,25 +182,23 @@ def test_a_secret_that_systemd_hands_over_is_the_models_key(booted: Machine) -> 
     assert "sk-of-the-operator" not in said
 
 
-def test_the_user_unit_proves_a_run_drains_and_comes_back(booted: Machine) -> None:
+def test_the_user_unit_proves_a_run_drains_and_comes_back(booted: Machine, own: Service) -> None:
     repo = HOME / "own"
     given(booted, "make_repo(repo)", repo)
-    booted.run("systemctl", "start", f"user@{UID}")
-    service = Service(booted, "learnd", of_user=True)
-    service.learnd("init", str(repo), "--yes")
-    service.start()
-    assert service.show("StatusText") == "watching"
+    own.learnd("init", str(repo), "--yes")
+    own.start()
+    assert own.show("StatusText") == "watching"
     given(booted, "fix(repo); put_manifest(repo)", repo)
-    settled(service, "learned")
-    daemon = status_of(booted, service.pid())
+    settled(own, "learned")
+    daemon = status_of(booted, own.pid())
     assert (daemon["NoNewPrivs"], daemon["Seccomp"]) == ("1", "2")
-    service.systemctl("reload", service.unit)
-    service.becomes("active")
-    assert service.journal().count('"event": "ready"') == 2
-    service.systemctl("stop", service.unit)
-    assert service.show("Result") == "success"
-    service.systemctl("enable", "--now", service.unit)
-    service.becomes("active")
+    own.systemctl("reload", own.unit)
+    own.becomes("active")
+    assert own.journal().count('"event": "ready"') == 2
+    own.systemctl("stop", own.unit)
+    assert own.show("Result") == "success"
+    own.systemctl("enable", "--now", own.unit)
+    own.becomes("active")
 
 
 def test_doctor_knows_the_unit_in_use_and_each_way_in_which_it_is_not_what_it_should_be(
@@ -205,22 +229,25 @@ def test_doctor_knows_the_unit_in_use_and_each_way_in_which_it_is_not_what_it_sh
     service.systemctl("disable", service.unit)
 
 
-def test_doctor_says_that_a_user_unit_ends_with_the_session_until_lingering_is_on(booted: Machine) -> None:
-    booted.run("systemctl", "start", f"user@{UID}")
-    own = Service(booted, "learnd", of_user=True)
+def test_doctor_says_that_a_user_unit_ends_with_the_session_until_lingering_is_on(
+    booted: Machine, own: Service
+) -> None:
     own.systemctl("enable", "--now", own.unit)
     assert checks(booted)["lingering"] == "warn: the user service stops when anna logs out"
     booted.run("loginctl", "enable-linger", "anna")
     assert checks(booted)["lingering"] == "ok: the user service of anna outlives the session"
+    booted.run("systemctl", "enable", "learnd@anna")
+    assert checks(booted)["service"] == "warn: learnd and learnd@anna are both on: two logs, or one that waits"
+    booted.run("systemctl", "disable", "learnd@anna")
     own.systemctl("disable", "--now", own.unit)
     assert checks(booted)["lingering"] == "ok: no user service of anna is on"
 
 
 def checks(booted: Machine) -> dict[str, str]:
-    """What anna's doctor found, by the name of the check; of several of a name those that are not well."""
+    """What anna's doctor found, by the name of the check; of several of a name the first that is not well."""
     said = booted.ask("learnd", "doctor", "--json", user="anna", environ={"XDG_RUNTIME_DIR": f"/run/user/{UID}"})
     found: dict[str, str] = {}
     for check in json.loads(said):
-        if check["state"] != "ok" or check["name"] not in found:
+        if check["name"] not in found or (check["state"] != "ok" and found[check["name"]].startswith("ok")):
             found[check["name"]] = f"{check['state']}: {check['found']}"
     return found
