@@ -10,7 +10,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := demo
-.PHONY: demo test lint interop bench setup sandbox tracer producer clean
+.PHONY: demo test lint interop bench setup sandbox tracer units producer clean
 
 NEWEST = import sys; sys.exit(sys.version_info < (3, 11))
 PYTHON ?= $(shell for python in python3.11 python3 python3.12 python3.13; do \
@@ -30,7 +30,7 @@ AS_ROOT = as_root() { if [ "$$(id -u)" = 0 ]; then "$$@"; else sudo -n "$$@"; fi
 demo: setup sandbox
 	@$(BIN)/learnd demo
 
-test: lint sandbox tracer
+test: lint sandbox tracer units
 	LEARND_TEST_PRODUCER="$(abspath $(wildcard $(PRODUCER)))" $(BIN)/python -m pytest -n auto
 
 lint: setup
@@ -70,6 +70,12 @@ sandbox:
 tracer:
 	@command -v strace >/dev/null || { $(AS_ROOT); apt strace; } \
 		|| echo "Some crash tests are skipped without strace. Next: install the package strace" >&2
+
+# systemd judges the shipped units, and is booted in namespaces of its own to run them; without it that is skipped, in CI
+# an error.
+units:
+	@command -v systemd-analyze >/dev/null && command -v dbus-daemon >/dev/null || { $(AS_ROOT); apt systemd dbus procps; } \
+		|| echo "The systemd units are not tried without systemd. Next: install the packages systemd and dbus" >&2
 
 producer: $(PRODUCER)/package.json
 

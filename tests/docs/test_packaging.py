@@ -38,6 +38,12 @@ def test_every_shipped_agent_file_is_installed_where_it_is_looked_for() -> None:
     assert wanted <= installed
 
 
+def test_every_unit_is_installed_with_its_readme_where_doctor_looks_for_it() -> None:
+    installed = {file.name for pattern in TOOL["data-files"]["share/learnd/systemd"] for file in ROOT.glob(pattern)}
+    assert installed == {"learnd.service", "learnd@.service", "README.md"}
+    assert installed == {file.name for file in (ROOT / "systemd").iterdir()}
+
+
 @pytest.mark.parametrize("lock", LOCKS)
 def test_a_lock_pins_every_package_by_hash_and_names_no_host_and_no_path(lock: str) -> None:
     text = (ROOT / lock).read_text()
