@@ -16,7 +16,6 @@ from learnd.clock import iso, now, parse
 from learnd.harvest.faults import SnapshotError
 from learnd.harvest.gitfolder import NotARepository
 from learnd.harvest.retention import prune
-from learnd.views.queries import JobRow
 from learnd.workplace import Workplace
 from state.commands import RecordSnapshotPruned
 from state.job import AT_REST, Job
@@ -34,23 +33,25 @@ log = structlog.get_logger("learnd.retention")
 def prunable(place: Workplace) -> Iterator[Job]:
     """Jobs at rest whose snapshot is older than its own retention says and is leaned on by no pattern."""
     statuses = {row.id: row.status for row in place.views().patterns()}
-    for row in place.views().jobs(statuses=tuple(status.value for status in AT_REST)):
-        if row.tree is None or statuses.get(row.pattern or "") in LEANING:
-            continue
-        job = place.door.job(row.id)
-        if job.snapshot is None or job.snapshot_pruned or not _is_old(row, job.snapshot.retention_days):
-            continue
-        yield job
+    rows = place.views().jobs(statuses=tuple(status.value for status in AT_REST))
+    resting = [
+        (row.id, row.since) for row in rows if row.tree is not None and statuses.get(row.pattern or "") not in LEANING
+    ]
+    del rows, statuses  # of ten thousand jobs, far more than what is left of them
+    for job_id, since in resting:
+        job = place.door.job(job_id)
+        if job.snapshot is not None and not job.snapshot_pruned and _is_old(since, job.snapshot.retention_days):
+            yield job
 
 
-def _is_old(row: JobRow, days: int) -> bool:
-    return row.since < iso(parse(now()) - timedelta(days=days))
+def _is_old(since: str, days: int) -> bool:
+    return since < iso(parse(now()) - timedelta(days=days))
 
 
 def prune_all(place: Workplace, stopped: Callable[[], bool] = lambda: False) -> int:
     """Prune everything that may go, until `stopped`. Returns the bytes freed."""
     freed = 0
-    for job in list(prunable(place)):
+    for job in prunable(place):
         if stopped() or job.snapshot is None:
             break
         if not Path(job.repo_path).is_dir():
