@@ -74,7 +74,8 @@ tracer:
 # systemd judges the shipped units, and is booted in namespaces of its own to run them; without it that is skipped, in CI
 # an error.
 units:
-	@command -v systemd-analyze >/dev/null && command -v dbus-daemon >/dev/null || { $(AS_ROOT); apt systemd dbus procps; } \
+	@command -v systemd-analyze >/dev/null && command -v dbus-daemon >/dev/null && command -v ss >/dev/null \
+		|| { $(AS_ROOT); apt systemd dbus procps iproute2; } \
 		|| echo "The systemd units are not tried without systemd. Next: install the packages systemd and dbus" >&2
 
 producer: $(PRODUCER)/package.json

@@ -23,7 +23,7 @@ SYSTEMD = Path("/lib/systemd/systemd")
 CGROUPS = (Path("/sys/fs/cgroup/unified"), Path("/sys/fs/cgroup"))
 USER, UID = "anna", 1234
 HOME = Path("/home/anna")
-NEEDS = ("unshare", "nsenter", "pivot_root", "setpriv", "dbus-daemon", "systemctl")
+NEEDS = ("unshare", "nsenter", "pivot_root", "setpriv", "dbus-daemon", "systemctl", "ps", "ip", "ss")
 
 BOOT = r"""
 set -eu
@@ -89,9 +89,7 @@ def missing() -> str | None:
         return "a machine with a systemd of its own takes root: namespaces, mounts and a cgroup"
     absent = [name for name in NEEDS if shutil.which(name) is None] + ([] if SYSTEMD.exists() else [str(SYSTEMD)])
     if absent:
-        return (
-            f"a machine with a systemd of its own needs {', '.join(absent)}. Next: apt install systemd dbus util-linux"
-        )
+        return f"a machine with a systemd of its own needs {', '.join(absent)}. Next: apt install systemd dbus util-linux procps iproute2"
     if _hierarchy() is None:
         return "no writable cgroup2 hierarchy is mounted at /sys/fs/cgroup"
     tried = subprocess.run(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -169,6 +170,27 @@ def test_a_stop_interrupts_a_replay_leaves_no_process_and_the_job_goes_on_later(
     [job] = service.jobs()
     assert job["status"] == "scenario_ready"
     assert "drain" in service.learnd("show", str(job["id"]), "--json")
+
+
+def test_a_drain_that_outlasts_the_units_patience_asks_for_more_and_gets_it(booted: Machine, service: Service) -> None:
+    booted.run("ip", "link", "set", "lo", "up")
+    mute = (
+        "import pathlib, socket, time; server = socket.create_server(('127.0.0.1', 8765)); call = server.accept()\n"
+        "while not pathlib.Path('/run/speak').exists(): time.sleep(0.1)"
+    )
+    booted.run("systemd-run", "--unit=model", "/usr/bin/python3", "-c", mute)
+    configure(booted, 'openai_api_key = "sk-x"\nopenai_base_url = "http://127.0.0.1:8765/v1"')
+    drop_in(booted, f"ReadWritePaths={REPO}\nTimeoutStopSec=2\n")
+    service.systemctl("restart", service.unit)
+    given(booted, "fix(repo); put_manifest(repo)")
+    settled(service, "crystalizing")
+    until(lambda: ":8765" in booted.run("ss", "-Htn", "state", "established"), "a call of the model", 0.2)
+    service.systemctl("stop", "--no-block", service.unit)
+    time.sleep(5)  # more than twice the unit's TimeoutStopSec: a daemon that asked for nothing is killed by now
+    assert service.show("ActiveState") == "deactivating"
+    booted.write("/run/speak", "")
+    service.becomes("inactive")
+    assert service.show("Result") == "success"
 
 
 def test_a_secret_that_systemd_hands_over_is_the_models_key(booted: Machine) -> None:
