@@ -40,6 +40,8 @@ class Lab(BaseModel):
     replays_min: int = Field(3, ge=3, le=10, description="replays a side before a verdict")
     replays_max: int = Field(10, ge=3, le=50, description="replays a side while they are cheap")
     cheap_seconds: float = Field(30, ge=0, description="total seconds a side in which more replays count as cheap")
+    flaky_seconds: float = Field(300, ge=0, description="wall time for more replays when equal ones disagree")
+    shuffle: bool = Field(True, description="run the tests of every other replay in another order, where that can be")
     timeout_seconds: float = Field(600, gt=0, description="wall time of one replay")
     hunk_seconds: float = Field(900, ge=0, description="wall time for all single-hunk reverts of a job")
     minimal_seconds: float = Field(600, ge=0, description="wall time for finding the smallest proven change")

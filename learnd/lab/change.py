@@ -26,6 +26,7 @@ class Change:
     base_files: frozenset[str]
     snapshot_files: frozenset[str]
     source_paths: tuple[str, ...]
+    test_paths: tuple[str, ...]
     units: tuple[Unit, ...]
     names: AddedNames
     tree_bytes: int
@@ -64,4 +65,15 @@ def read_change(
     except DiffUnreadable as error:
         unreadable = str(error)
     names = added_names(units)
-    return Change(base, record.tree, frozenset(before), frozenset(after), source, units, names, tree_bytes, unreadable)
+    return Change(
+        base=base,
+        snapshot=record.tree,
+        base_files=frozenset(before),
+        snapshot_files=frozenset(after),
+        source_paths=source,
+        test_paths=tuple(tests),
+        units=units,
+        names=names,
+        tree_bytes=tree_bytes,
+        unreadable=unreadable,
+    )

@@ -30,11 +30,12 @@ from learnd.lab.probe import watched_modules
 from learnd.lab.reading import Code, redacted
 from learnd.lab.replay import Laboratory, ReplayCancelled, ReplayLog
 from learnd.lab.sandbox import RunRefused, Sandbox, prepare
-from learnd.lab.sides import Sides, replay_sides
+from learnd.lab.sides import Sides, judged, replay_sides
 from learnd.lab.templates import Stack
+from learnd.lab.transitions import flaky_tests, transitions
 from learnd.lab.trees import Workspace, choose_root
 from learnd.lab.trials import SMALLEST_TRIAL_S, Trials
-from learnd.lab.verdict import Expected, Judgement, flake_upper_bound, judge, with_hunks
+from learnd.lab.verdict import Expected, Judgement, flake_upper_bound, with_hunks
 from learnd.settings import Lab
 
 LOG_NAME = "scenario-validation.log"
@@ -112,7 +113,7 @@ def _examine(request: ProofRequest, laboratory: Laboratory, change: Change) -> E
     sides, hunks, minimal = Sides((), ()), tuple[HunkEvidence, ...](), None
     try:
         sides = replay_sides(laboratory, change, request.progress)
-        judgement = _judged(sides, request, change)
+        judgement = judged(laboratory, change, sides)
         if judgement.verdict == "proven" and change.units:
             hunks, minimal = _taken_apart(request, laboratory, change, sides)
     except RunRefused as error:
@@ -129,12 +130,13 @@ def _taken_apart(
 ) -> tuple[tuple[HunkEvidence, ...], MinimalChange | None]:
     """What each hunk is good for, and the smallest change that does the same as all."""
     lab = request.lab
+    settled = sides.settled(change)
     longest = max(replay.outcome.seconds for replay in sides.snapshot)
     trials = Trials(
         laboratory,
         change,
         change.units[:UNITS_MAX],
-        Expected.of(sides.base, sides.snapshot),
+        Expected.of(settled.base, settled.snapshot),
         max(SMALLEST_TRIAL_S, 2 * longest),
     )
     with trials.within(lab.hunk_seconds):
@@ -168,16 +170,6 @@ def _written(request: ProofRequest, laboratory: Laboratory, change: Change, smal
     )
 
 
-def _judged(sides: Sides, request: ProofRequest, change: Change) -> Judgement:
-    return judge(
-        sides.base,
-        sides.snapshot,
-        source_changed=change.base != change.snapshot,
-        test_commands=any(command.cls == "test" for command in request.scenario.commands),
-        minimum=request.lab.replays_min,
-    )
-
-
 # --- what comes out -----------------------------------------------------------------------------------
 
 
@@ -202,6 +194,8 @@ def _evidence(
         flake_upper_bound=flake_upper_bound(len(sides.base), len(sides.snapshot)),
         environment=laboratory.environment.description,
         overlays=laboratory.environment.declared,
+        transitions=transitions(sides.base, sides.snapshot),
+        flaky_tests=flaky_tests(sides.base, sides.snapshot),
     )
 
 

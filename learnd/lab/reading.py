@@ -116,13 +116,22 @@ def combined(done: Sequence[Done], loaded: Loaded, seed: int, code: Code) -> Rep
         signal=next((each.result.signal for each in done if each.result.signal), None),
         seconds=round(sum(each.result.seconds for each in done), 3),
         hash_seed=seed,
+        order_seed=next((read.order_seed for read in reads if read.order_seed is not None), None),
         source=deciding.read.source,
         counts=_counted([read.counts for read in reads if read.counts is not None]),
         failing=tuple(redacted(name) for name in sorted(failed)[:FAILING_MAX]),
         detail=redacted(detail),
     )
     missing = frozenset(name for each in done for name in code.missing(each))
-    return Replayed(outcome, passed, failed, missing, loaded.ours, probed=loaded.started)
+    return Replayed(
+        outcome,
+        passed,
+        failed,
+        missing,
+        loaded.ours,
+        probed=loaded.started,
+        tests_alone=all(each.green or (each.bad and not each.setup and not each.result.limit) for each in done),
+    )
 
 
 def _cause(done: Sequence[Done], loaded: Loaded, code: Code) -> tuple[str | None, str]:

@@ -85,8 +85,12 @@ class Laboratory:
     git_folder: Path
     log: ReplayLog = field(default_factory=ReplayLog)
 
-    def replay(self, tree: str, seed: int, label: str, wall_s: float | None = None) -> Replayed:
+    def replay(
+        self, tree: str, seed: int, label: str, wall_s: float | None = None, order_seed: int | None = None
+    ) -> Replayed:
         """Run the scenario once on `tree` under hash seed `seed`, in at most `wall_s` seconds (default: the limit).
+
+        With `order_seed` tests run in another order, where their runner can.
 
         Raises ReplayCancelled, SandboxUnavailable.
         """
@@ -96,7 +100,7 @@ class Laboratory:
             inside = self.sandbox.tree_inside(place.tree, self.mount_at)
             write_probe(place.folder / PROBE, inside, self.tails, self.sandbox.report_inside(place.report))
             self.log.write(f"\n=== {label} · tree {tree[:12]} · hash seed {seed}")
-            done = self._commands(place, seed, deadline)
+            done = self._commands(place, seed, order_seed, deadline)
             loaded = read_probe(place.report)
         finally:
             self.workspace.discard(place)
@@ -104,20 +108,28 @@ class Laboratory:
         self.log.write(f"--- {summary(replayed.outcome)}")
         return replayed
 
-    def _commands(self, place: Place, seed: int, deadline: float) -> list[Done]:
+    def _commands(self, place: Place, seed: int, order_seed: int | None, deadline: float) -> list[Done]:
         done: list[Done] = []
         steps = [(command, True) for command in self.scenario.setup]
         steps += [(command, False) for command in self.scenario.commands]
         for command, setup in steps:
             report = place.report / str(len(done))
             report.mkdir()
-            done.append(self._command(place, command, report, setup=setup, seed=seed, deadline=deadline))
+            seeds = (seed, None if setup else order_seed)
+            done.append(self._command(place, command, report, setup=setup, seeds=seeds, deadline=deadline))
             if done[-1].result.limit or (setup and not done[-1].green):
                 break
         return done
 
     def _command(
-        self, place: Place, command: ScenarioCommand, report: Path, *, setup: bool, seed: int, deadline: float
+        self,
+        place: Place,
+        command: ScenarioCommand,
+        report: Path,
+        *,
+        setup: bool,
+        seeds: tuple[int, int | None],
+        deadline: float,
     ) -> Done:
         isolated = self.sandbox.isolation == "bubblewrap"
         env = {**self.environment.env, **self.scenario.env, **command.env}
@@ -126,11 +138,12 @@ class Laboratory:
             f"{self.sandbox.report_inside(place.report)}/{report.name}",
             env=env,
             reporter_dir_inside=REPORTER_AT if isolated else str(reporter_dir()),
+            order_seed=seeds[1],
         )
         env |= instrumented.env
         # The probe comes first: it runs the reporter's sitecustomize, and that the interpreter's own.
         env["PYTHONPATH"] = f"{PROBE_AT if isolated else place.folder / PROBE}:{env['PYTHONPATH']}"
-        env["PYTHONHASHSEED"] = str(seed)
+        env["PYTHONHASHSEED"] = str(seeds[0])
         left = max(SHORTEST_S, deadline - time.monotonic())
         spec = SandboxRun(
             argv=instrumented.argv,

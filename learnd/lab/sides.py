@@ -1,14 +1,20 @@
-"""Both sides of a change, replayed in turns, until enough is known or nothing can follow."""
+"""Both sides of a change, replayed in turns, until enough is known or nothing can follow.
+
+Every other replay runs the tests in another order, where their runner can; the first has the runner's own. When equal
+replays disagree, more follow on both sides: how often a test fails, and whether it does so without the change too, is
+what tells a flaky change from a flaky project.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from learnd.lab.change import Change
 from learnd.lab.replay import Laboratory
-from learnd.lab.verdict import Replayed, judge
-from learnd.settings import Lab
+from learnd.lab.transitions import forgiven, owner_of, unsteady, without
+from learnd.lab.verdict import Judgement, Replayed, judge
 
 
 @dataclass(frozen=True)
@@ -18,33 +24,65 @@ class Sides:
     base: tuple[Replayed, ...]
     snapshot: tuple[Replayed, ...]
 
+    def settled(self, change: Change) -> Sides:
+        """Both sides without the tests that flake whatever the change does."""
+        known = forgiven(self.base, owner_of(change.test_paths))
+        return Sides(without(self.base, known), without(self.snapshot, known))
+
+    @property
+    def disagree(self) -> bool:
+        """Whether a named test failed in one replay of a side and passed in another."""
+        return bool(unsteady(self.base) or unsteady(self.snapshot))
+
 
 def replay_sides(laboratory: Laboratory, change: Change, progress: Callable[[str], None]) -> Sides:
-    """Replay snapshot and base in turns: the minimum, then more while that is cheap and a proof is in reach.
+    """Replay snapshot and base in turns: the minimum, then more while that is cheap, or tells a flake's rate.
 
-    Ends early where nothing can follow: a replay that a limit or the environment ended, a snapshot that is red.
+    Ends early where nothing can follow: a replay that a limit or the environment ended, a snapshot that runs no test.
     """
     lab = laboratory.lab
-    base: list[Replayed] = []
-    snapshot: list[Replayed] = []
-    both = change.base != change.snapshot and any(command.cls == "test" for command in laboratory.scenario.commands)
+    sides = Sides((), ())
+    both = change.base != change.snapshot and _tests(laboratory)
+    begun = time.monotonic()
     for seed in range(lab.replays_max):
-        if seed >= lab.replays_min and not _worth_more(base, snapshot, lab):
+        if seed >= lab.replays_min and not _worth_more(laboratory, change, sides, time.monotonic() - begun):
             break
+        order = seed if lab.shuffle and seed % 2 else None
         progress(f"replaying the snapshot ({seed + 1})")
-        snapshot.append(laboratory.replay(change.snapshot, seed, f"snapshot {seed + 1}"))
-        if snapshot[-1].unusable or snapshot[-1].outcome.cause == "no_tests":
+        after = laboratory.replay(change.snapshot, seed, f"snapshot {seed + 1}", order_seed=order)
+        sides = Sides(sides.base, (*sides.snapshot, after))
+        if after.unusable or after.outcome.cause == "no_tests":
             break
-        if not both or not all(replay.outcome.ok for replay in snapshot):
+        if not both or (not after.outcome.ok and not after.named):
             continue
         progress(f"replaying the base ({seed + 1})")
-        base.append(laboratory.replay(change.base, seed, f"base {seed + 1}"))
-        if base[-1].unusable:
+        before = laboratory.replay(change.base, seed, f"base {seed + 1}", order_seed=order)
+        sides = Sides((*sides.base, before), sides.snapshot)
+        if before.unusable:
             break
-    return Sides(tuple(base), tuple(snapshot))
+    return sides
 
 
-def _worth_more(base: Sequence[Replayed], snapshot: Sequence[Replayed], lab: Lab) -> bool:
-    judged = judge(base, snapshot, source_changed=True, test_commands=True, minimum=lab.replays_min)
-    spent = max(sum(replay.outcome.seconds for replay in side) for side in (base, snapshot))
-    return judged.verdict == "proven" and spent + spent / len(snapshot) <= lab.cheap_seconds
+def judged(laboratory: Laboratory, change: Change, sides: Sides) -> Judgement:
+    """The verdict of both sides, before hunks are tried."""
+    settled = sides.settled(change)
+    return judge(
+        settled.base,
+        settled.snapshot,
+        source_changed=change.base != change.snapshot,
+        test_commands=_tests(laboratory),
+        minimum=laboratory.lab.replays_min,
+    )
+
+
+def _tests(laboratory: Laboratory) -> bool:
+    return any(command.cls == "test" for command in laboratory.scenario.commands)
+
+
+def _worth_more(laboratory: Laboratory, change: Change, sides: Sides, spent: float) -> bool:
+    lab = laboratory.lab
+    if sides.disagree:
+        return spent + spent / len(sides.snapshot) <= lab.flaky_seconds
+    slower = max(sum(replay.outcome.seconds for replay in side) for side in (sides.base, sides.snapshot))
+    cheap = slower + slower / len(sides.snapshot) <= lab.cheap_seconds
+    return cheap and judged(laboratory, change, sides).verdict == "proven"

@@ -32,6 +32,7 @@ class Replayed:
 
     `passed` and `failed` are empty where only an exit code speaks. `missing` are the names the change adds that a
     failing replay said were not there. `loaded` are the changed modules that were loaded from the restored tree.
+    `tests_alone`: where it is not green, failing tests are all that is wrong with it.
     """
 
     outcome: ReplayOutcome
@@ -40,6 +41,7 @@ class Replayed:
     missing: frozenset[str] = frozenset()
     loaded: frozenset[str] = frozenset()
     probed: bool = False
+    tests_alone: bool = True
 
     @property
     def named(self) -> bool:
@@ -76,6 +78,7 @@ def judge(
     """
     return (
         _machine(snapshot, "the snapshot")
+        or _regression(base, snapshot, minimum)
         or _snapshot_side(snapshot)
         or _machine(base, "the base")
         or _enough(snapshot, "the snapshot", minimum)
@@ -97,6 +100,16 @@ def _enough(side: Sequence[Replayed], name: str, minimum: int) -> Judgement | No
     if len(side) >= minimum:
         return None
     return Judgement("inconclusive", "too_few_replays", f"{len(side)} of {minimum} replays of {name}")
+
+
+def _regression(base: Sequence[Replayed], snapshot: Sequence[Replayed], minimum: int) -> Judgement | None:
+    """A test that passes without the change, every time, and fails with it, every time: the change breaks it."""
+    if min(len(base), len(snapshot)) < minimum:
+        return None
+    broken = sorted(always(base) & always_failed(snapshot))
+    if not broken:
+        return None
+    return Judgement("failed", "regression", f"passes without the change, fails with it: {', '.join(broken[:5])}")
 
 
 def _snapshot_side(snapshot: Sequence[Replayed]) -> Judgement | None:
@@ -229,11 +242,14 @@ def _ran_nothing(replay: Replayed) -> bool:
 
 
 def _disagreement(side: Sequence[Replayed]) -> str:
-    failing = sorted(frozenset[str]().union(*(normal(replay.failed) for replay in side)) - _always_failed(side))
+    failing = sorted(frozenset[str]().union(*(normal(replay.failed) for replay in side)) - always_failed(side))
     red = sum(1 for replay in side if not replay.outcome.ok)
     named = f": {', '.join(failing[:5])}" if failing else ""
     return f"{red} of {len(side)} equal replays failed{named}"
 
 
-def _always_failed(side: Sequence[Replayed]) -> frozenset[str]:
+def always_failed(side: Sequence[Replayed]) -> frozenset[str]:
+    """Ids of the tests that failed in every replay of a side; none for no replay."""
+    if not side:
+        return frozenset()
     return frozenset.intersection(*(normal(replay.failed) for replay in side))

@@ -62,14 +62,18 @@ def instrument(
     *,
     env: Mapping[str, str] | None = None,
     reporter_dir_inside: str = REPORTER_AT,
+    order_seed: int | None = None,
 ) -> Instrumented:
     """The command with its runner told to report into `report_dir_inside`, an empty folder for each execution.
 
     `env` is the environment the command would get; variables that are extended (PYTHONPATH) are taken from it.
+    `order_seed` asks runners that can for another order of their tests.
     """
     given = {**(env or {}), **command.env}
     python_path = ":".join(filter(None, (reporter_dir_inside, given.get("PYTHONPATH"))))
     added = {"LEARND_REPORT_DIR": report_dir_inside, "PYTHONPATH": python_path, "PYTHONDONTWRITEBYTECODE": "1"}
+    if order_seed is not None:
+        added["LEARND_ORDER_SEED"] = str(order_seed)
     if command.runner in _NODE_RUNNERS:
         added["CI"] = given.get("CI", "1")  # without it they wait for edits, or write snapshots instead of comparing
     if posixpath.basename(command.argv[0]) == "uv":

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -44,6 +44,7 @@ class _Session:
     tests: dict[str, TestResult] = field(default_factory=dict)
     started: bool = False
     ended: bool = False
+    order_seed: int | None = None
 
 
 def reports(report_dir: Path) -> dict[Tool, list[Path]]:
@@ -68,6 +69,7 @@ def read_python(report_dir: Path, expected: Tool | None, ended: Ended) -> ReadOu
         return without_report(tool, ended, f"{tool} wrote no report", told)
     tests: dict[str, TestResult] = {}
     damaged: str | None = None
+    order_seed: int | None = None
     files = [file for paths in found.values() for file in paths]
     if len(files) > REPORT_FILES_MAX:
         damaged = f"{len(files)} reports of one command"
@@ -80,7 +82,8 @@ def read_python(report_dir: Path, expected: Tool | None, ended: Ended) -> ReadOu
         if not session.ended:
             damaged = f"the report of {tool} has no end: the run was cut short"
         tests = _merged(tests, session.tests)
-    return conclude(tool, tests, ended, damaged=damaged)
+        order_seed = session.order_seed if order_seed is None else order_seed
+    return replace(conclude(tool, tests, ended, damaged=damaged), order_seed=order_seed)
 
 
 def _read(data: bytes) -> _Session:
@@ -91,6 +94,8 @@ def _read(data: bytes) -> _Session:
                 session.started = True
             case "end":
                 session.ended = session.started
+            case "order" if isinstance(entry.get("seed"), int):
+                session.order_seed = int(str(entry["seed"]))
             case "test" if len(session.tests) < TESTS_MAX:
                 _take(session, entry)
     return session

@@ -46,6 +46,7 @@ class ReadOutcome:
     `cause` is None exactly when `ok`: a Kind, or `signal`, `exit_code` (the report is green, the process is not),
     `no_report` (missing, cut short, too large), `report_mismatch` (it contradicts itself), `no_tests`.
     `tests` is empty where nobody named the tests; `ran` counts those not skipped, None where nobody counted.
+    `order_seed` is set where the runner said that it shuffled its tests by it.
     """
 
     source: OutcomeSource
@@ -55,6 +56,7 @@ class ReadOutcome:
     tests: Mapping[str, TestResult] = field(default_factory=dict)
     ran: int | None = None
     detail: str = ""
+    order_seed: int | None = None
 
     @property
     def failing(self) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ turn warnings into errors.
 """
 
 import pytest
-from learnd_reporter import MESSAGE_MAX, ask_pytest, claim, failure, withdraw_from_pytest
+from learnd_reporter import MESSAGE_MAX, ask_pytest, claim, failure, order_seed, shuffled, withdraw_from_pytest
 
 _marking = []
 
@@ -18,6 +18,8 @@ def pytest_configure(config):
     if not _marking:
         _marking.append(True)
         config.pluginmanager.register(Marker(), "learnd-marker")
+    if order_seed() is not None:
+        config.pluginmanager.register(Order(order_seed()), "learnd-order")
     if not hasattr(config, "workerinput"):
         report = claim("pytest", pytest.__version__)
         if report is not None:
@@ -44,6 +46,28 @@ class Marker:
             report.learnd = failure(call.excinfo.value, "collection")
 
 
+class Order:
+    """Runs the tests in another order: modules, classes within them, tests within these, so that fixtures of a module
+    or a class are still set up once.
+    """
+
+    def __init__(self, seed):
+        self.seed = seed
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items):
+        items[:] = self._mixed(items, 0)
+
+    def _mixed(self, items, depth):
+        groups = {}
+        for item in items:
+            chain = item.listchain()
+            groups.setdefault(chain[depth] if depth < len(chain) else None, []).append(item)
+        if len(groups) == 1 and None in groups:
+            return items
+        return [item for group in shuffled(groups.values(), self.seed) for item in self._mixed(group, depth + 1)]
+
+
 class Reporter:
     """Writes one line for each phase of each test, and the end."""
 
@@ -53,6 +77,10 @@ class Reporter:
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_setupnodes(self):
         ask_pytest()  # workers are about to start: each reads the option, and takes it back in its own process
+
+    def pytest_collection_finish(self, session):
+        if order_seed() is not None and session.config.pluginmanager.hasplugin("learnd-order"):
+            self.report.write({"t": "order", "seed": order_seed()})
 
     def pytest_runtest_logreport(self, report):
         self._write(report, report.when, hasattr(report, "wasxfail"))

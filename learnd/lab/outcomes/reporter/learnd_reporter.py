@@ -9,6 +9,7 @@ import importlib.abc
 import importlib.machinery
 import json
 import os
+import random
 import re
 import sys
 import types
@@ -21,6 +22,7 @@ _NO_ATTRIBUTE = re.compile(r"(?:module|type object) '[\w.]+' has no attribute '(
 _UNDEFINED = re.compile(r"name '(\w+)' is not defined")
 
 _claimed = []  # the open report, once claimed
+_order = []  # the seed of the tests' order, once a runner took it
 
 
 class Report:
@@ -48,6 +50,24 @@ def claim(tool, version):
         return None
     _claimed.append(report)
     return report
+
+
+def order_seed():
+    """The seed that the tests are to be shuffled by, or None for the runner's own order.
+
+    Taken out of the environment when a runner asks for it: test runners that tests start run in their own order.
+    """
+    if not _order:
+        text = os.environ.pop("LEARND_ORDER_SEED", "")
+        _order.append(int(text) if text.isdigit() else None)
+    return _order[0]
+
+
+def shuffled(groups, seed):
+    """`groups` in another order. The same seed gives the same order for the same number of groups."""
+    mixed = list(groups)
+    random.Random(seed).shuffle(mixed)  # noqa: S311 - an order, not a secret
+    return mixed
 
 
 def failure(error, phase):
@@ -156,6 +176,8 @@ def _found_unittest(module):
 def ask_pytest():
     """Have the next pytest of this process, or of a child that starts now, load our plugin."""
     options = os.environ.get("PYTEST_ADDOPTS", "")
+    if _order and _order[0] is not None:
+        os.environ["LEARND_ORDER_SEED"] = str(_order[0])
     if not options.startswith(PLUGIN_OPTION):
         os.environ["PYTEST_ADDOPTS"] = (PLUGIN_OPTION + " " + options).strip()
 

@@ -7,7 +7,7 @@ themselves say nothing. Django's and other runners that build on TextTestRunner 
 import sys
 import traceback
 
-from learnd_reporter import MESSAGE_MAX, claim, describe, failure
+from learnd_reporter import MESSAGE_MAX, claim, describe, failure, order_seed, shuffled
 
 
 def patch_runner(module):
@@ -18,6 +18,9 @@ def patch_runner(module):
         report = claim("unittest", sys.version.split()[0])
         if report is None:
             return original(self, test)
+        seed = order_seed()
+        if seed is not None and _mix(test, seed):
+            report.write({"t": "order", "seed": seed})
         make = self._makeResult
 
         def make_result():
@@ -32,6 +35,17 @@ def patch_runner(module):
         return result
 
     module.TextTestRunner.run = run
+
+
+def _mix(suite, seed):
+    """Shuffle a suite at every level: what is of one class or module stays together. False where there is no suite."""
+    tests = getattr(suite, "_tests", None)
+    if not isinstance(tests, list):
+        return False
+    tests[:] = shuffled(tests, seed)
+    for test in tests:
+        _mix(test, seed)
+    return True
 
 
 def _observed(result, report):
