@@ -243,7 +243,7 @@ class AlertChannelName(StrEnum):
 @app.command(rich_help_panel=LOOK, epilog="Example: learnd alerts test --channel slack")
 def alerts(
     act: Annotated[
-        AlertAct | None, typer.Argument(metavar="[test]", help="Send a test through each configured channel.")
+        AlertAct | None, typer.Argument(metavar="test", help="Send a test through each configured channel.")
     ] = None,
     channel: Annotated[AlertChannelName | None, typer.Option("--channel", help="Test only this one.")] = None,
     json: Json = False,
@@ -359,7 +359,7 @@ def restore(
     """Make a deprecated, rejected or expired PATTERN a candidate again; or put a BACKUP in the log's place."""
     from learnd.verbs import restore as verb
 
-    if verb.is_pattern(what):
+    if verb.is_pattern(what, of_backups=yes or accept_loss or json, of_patterns=bool(approver or reason)):
         from learnd.verbs import decide
 
         return decide.restore(log, what, decide.Word(approver, reason))

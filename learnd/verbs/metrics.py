@@ -34,7 +34,7 @@ class Asked:
 
 
 def show_metrics(log: Path | None, asked: Asked, *, as_json: bool) -> int:
-    """Print the metrics. JSON: `window` `{since, until, now}`, `repo`, and the fields of `views/metrics.py`.
+    """Print the metrics. JSON: the fields of `views/metrics.py`, then `window` `{since, until, now}` and `repo`.
 
     Times are in seconds, money in dollars; null is a number that nobody can know.
     """
@@ -49,9 +49,11 @@ def show_metrics(log: Path | None, asked: Asked, *, as_json: bool) -> int:
         found = metrics(book.views.rows, window, _repos(book, asked.repo))
     repo = os.path.realpath(asked.repo) if asked.repo is not None else None
     if as_json:
-        print_json({"window": shown, "repo": repo, **asdict(found)})
+        print_json({**asdict(found), "window": shown, "repo": repo})
     else:
-        _print(found, _span(shown["since"], shown["until"], repo))
+        say(repo or "All repositories")
+        say(_span(shown["since"], shown["until"]))
+        _print(found)
     return 0
 
 
@@ -65,14 +67,13 @@ def _repos(book: Reading, repo: Path | None) -> tuple[str, ...] | None:
     return found
 
 
-def _span(since: str | None, until: str | None, repo: str | None) -> str:
+def _span(since: str | None, until: str | None) -> str:
     begins = f"from {stamp(since)}" if since else "from the beginning"
     ends = f"before {stamp(until)}" if until else "until now"
-    return f"{repo or 'all repositories'}: {begins} {ends}"
+    return f"{begins} {ends}"
 
 
-def _print(found: Metrics, span: str) -> None:
-    say(span)
+def _print(found: Metrics) -> None:
     _validation(found.validation)
     _blocked(found.blocked)
     _reviewing(found.reviewing)

@@ -24,6 +24,7 @@ CREATE TABLE IF NOT EXISTS {prefix}jobs (
     spent_usd REAL NOT NULL DEFAULT 0,
     urgent INTEGER NOT NULL DEFAULT 0,
     retry_at TEXT,
+    freed_bytes INTEGER,
     opened_at TEXT NOT NULL,
     updated_at TEXT NOT NULL
 ) STRICT;
@@ -60,7 +61,8 @@ CREATE TABLE IF NOT EXISTS {prefix}repositories (
     device INTEGER NOT NULL,
     inode INTEGER NOT NULL,
     root_commit TEXT,
-    registered_at TEXT NOT NULL
+    registered_at TEXT NOT NULL,
+    forgotten_at TEXT
 ) STRICT;
 CREATE TABLE IF NOT EXISTS {prefix}work_trees (
     path TEXT PRIMARY KEY,

@@ -188,6 +188,7 @@ _SAYS: Mapping[type[e.Event], Says] = {
     e.CrystalizationFailed: _WHY,
     e.JobSkipped: _WHY,
     e.ReplayInterrupted: _WHY,
+    e.SnapshotPruned: _shows(freed_bytes="freed_bytes"),
 }
 
 
@@ -248,6 +249,9 @@ def _repository(connection: sqlite3.Connection, record: Recorded, prefix: str) -
     event = record.data
     if isinstance(event, e.WorkTreeAdded):
         _watch(connection, prefix, event.path, event.repo_id, event.added_at)
+    if isinstance(event, e.RepositoryForgotten):
+        connection.execute(f"DELETE FROM {prefix}work_trees WHERE repo_id = ?", (event.repo_id,))  # noqa: S608
+        _update(connection, f"{prefix}repositories", event.repo_id, {"version": record.version, "forgotten_at": record.at})
     if not isinstance(event, e.RepositoryRegistered | e.RepositoryMoved):
         return
     columns: dict[str, object] = {
@@ -256,6 +260,8 @@ def _repository(connection: sqlite3.Connection, record: Recorded, prefix: str) -
     }  # fmt: skip
     if isinstance(event, e.RepositoryRegistered):
         columns |= {"id": event.repo_id, "root_commit": event.root_commit, "registered_at": event.registered_at}
+        # It may have been forgotten, and have its row still.
+        connection.execute(f"DELETE FROM {prefix}repositories WHERE id = ?", (event.repo_id,))  # noqa: S608
         _insert(connection, f"{prefix}repositories", columns)
         _watch(connection, prefix, event.path, event.repo_id, event.registered_at)
         return

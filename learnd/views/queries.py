@@ -9,7 +9,7 @@ from typing import TypeVar
 from learnd.ids import SHORTEST
 from learnd.views.alerts import AlertViews
 
-MODELS_VERSION = 4
+MODELS_VERSION = 5
 """Of the fold in `projection.py`; here, where asking for it costs a reading verb nothing."""
 
 ROW = TypeVar("ROW", "JobRow", "PatternRow", "RepositoryRow", "WorkTreeRow", "FaultRow")
@@ -184,7 +184,16 @@ class Views:
         return self._one(PatternRow, "patterns", prefix, "pattern")
 
     def repositories(self) -> list[RepositoryRow]:
-        return self._rows(RepositoryRow, "repositories", "1", (), "rowid")
+        """Every registered repository, in the order in which they were."""
+        return self._rows(RepositoryRow, "repositories", "forgotten_at IS NULL", (), "rowid")
+
+    def forgotten(self) -> list[RepositoryRow]:
+        """Repositories that were forgotten and not registered again under their old id."""
+        return self._rows(RepositoryRow, "repositories", "forgotten_at IS NOT NULL", (), "rowid")
+
+    def is_forgotten(self, repo_id: str) -> bool:
+        found = self.rows("SELECT 1 FROM repositories WHERE id = ? AND forgotten_at IS NOT NULL", (repo_id,))
+        return bool(found)
 
     def work_trees(self) -> list[WorkTreeRow]:
         """Every folder that is watched, in the order in which they were registered."""

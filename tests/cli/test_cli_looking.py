@@ -172,12 +172,12 @@ def test_metrics_count_what_the_log_says(place: CliPlace) -> None:
     place.record(dataclasses.replace(h.approve, job_id=ids[S.VALIDATION_FAILED]))
     found = place.learnd("metrics", "--json").json
     assert list(found)[:4] == ["validation", "blocked", "reviewing", "regressions"]
-    assert found["validation"]["passed"] == 1
-    assert found["validation"]["pass_only"] == 1
+    assert (found["validation"]["proven"], found["validation"]["pass_only"], found["validation"]["failed"]) == (1, 1, 3)
     assert found["validation"]["root_causes"] == {
         "snapshot_integrity": {"digest": 1},
         "scenario_synthesis": {"no_command": 1},
         "test_failures": {"disagreement": 1},
+        "inconclusive": {},
     }
     assert (found["blocked"]["resolved"], found["blocked"]["open"]) == (1, 2)
     assert (found["reviewing"]["promoted"], found["reviewing"]["rejected"], found["reviewing"]["waiting"]) == (2, 1, 1)

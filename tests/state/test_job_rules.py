@@ -32,6 +32,7 @@ from events.values import FileRef
 from state import commands as c
 from state.decide import Decided, decide
 from state.job import Job, JobStatus
+from state.pattern import PatternStatus
 from state.refusal import Refused
 
 S = JobStatus
@@ -330,3 +331,27 @@ def test_only_an_approver_reports_a_regression() -> None:
     assert refusal(c.ReportRegression(JOB, PATTERN, "1" * 40, person=BORIS), job_in(S.LEARNED)).code == (
         "not_an_approver"
     )
+
+
+def test_the_same_commit_undoes_a_pattern_once() -> None:
+    undone = c.ReportRegression(JOB, PATTERN, "1" * 40, person=ANNA)
+    job = given((undone,), job_in(S.LEARNED))
+    assert isinstance(job, Job)
+    assert refusal(undone, job).code == "already_reported"
+    assert refusal(c.ReportRegression(JOB, PATTERN, "1" * 40), job).code == "already_reported"
+    assert types(c.ReportRegression(JOB, PATTERN, "2" * 40, person=ANNA), job) == ["RegressionDetected"]
+
+
+@pytest.mark.parametrize("status", [status for status in PatternStatus if status is not PatternStatus.NEW])
+def test_only_the_change_behind_a_promoted_pattern_comes_undone(status: PatternStatus) -> None:
+    report = c.ReportRegression(JOB, PATTERN, "1" * 40, person=ANNA, pattern_status=status)
+    if status in ("active", "edited", "stale", "deprecated"):
+        assert types(report, job_in(S.LEARNED)) == ["RegressionDetected"]
+    else:
+        assert refusal(report, job_in(S.LEARNED)).code == "never_served"
+
+
+def test_who_reported_a_regression_stands_in_it() -> None:
+    claiming = c.Person("anna", frozenset({"anna"}), claimed="Anna A.")
+    (event,) = events(c.ReportRegression(JOB, PATTERN, "1" * 40, person=claiming), job_in(S.LEARNED))
+    assert (event.approver, event.claimed) == ("anna", "Anna A.")  # type: ignore[attr-defined] # RegressionDetected
