@@ -40,10 +40,11 @@ def check_copy(path: Path) -> Verified:
         if told != "ok":
             raise LogDamaged(1, f"SQLite finds the file {path.name} damaged ({' '.join(told.split())})")
         chain = Chain()
-        query = f"SELECT {COLUMNS} FROM events WHERE position > ? ORDER BY position LIMIT {PAGE}"  # noqa: S608 - own words
-        while page := connection.execute(query, (chain.position,)).fetchall():
-            for row in page:
-                chain.check(row)
+        query = f"SELECT {COLUMNS} FROM events WHERE position >= ? ORDER BY position LIMIT {PAGE}"  # noqa: S608 - own words
+        start = -(2**63)  # what stands before the first position does not belong there
+        while page := connection.execute(query, (start,)).fetchall():
+            chain.check(page)
+            start = chain.position + 1
         return Verified(chain.position, chain.hash, chain.position)
 
 

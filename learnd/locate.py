@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 NAME = "events.db"
+ANCHORS = "anchors.jsonl"
 SYSTEM_STATE = Path("/var/lib/learnd")
 SYSTEM_SOCKETS = Path("/run/learnd")
 SYSTEM_CONFIG = Path("/etc/learnd")

@@ -230,6 +230,7 @@ def _log(place: Place) -> Iterator[Check]:
         with reading(place.log) as book:
             yield ok("log", f"{place.log} at position {book.head()}; learnd verify checks all of it")
             yield from _writable(place)
+            yield _anchored(place)
             yield _daemon(book)
             yield from (_fault(row) for row in book.views.faults())
             yield from alert_checks(book)
@@ -238,6 +239,17 @@ def _log(place: Place) -> Iterator[Check]:
     except (LogUnusable, Stop) as error:
         found, _, mend = str(error).partition(" Next: ")
         yield Check("log", "fail", found, mend or "learnd verify")
+
+
+def _anchored(place: Place) -> Check:
+    from learnd.keeping.anchor import LogBehind, require_agreement  # brings pydantic
+
+    try:
+        require_agreement(place.log)
+    except LogBehind as error:
+        found, _, mend = str(error).partition(" Next: ")
+        return Check("log anchors", "fail", found, mend)
+    return ok("log anchors", "the log is what it was known to be")
 
 
 def _writable(place: Place) -> Iterator[Check]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from events.database import LogMissing, LogUnusable, open_reader
 from learnd import locate
-from learnd.locate import ConfigUnreadable, Place
+from learnd.locate import ANCHORS, ConfigUnreadable, Place
 from learnd.verbs.terminal import USAGE, Stop
 from learnd.views.queries import MODELS_VERSION, Ambiguous, NotFound, Views
 
@@ -85,6 +85,8 @@ def reading(log: Path | None) -> Iterator[Reading]:
 
 
 def no_log(place: Place) -> str:
+    if (place.state_dir / ANCHORS).exists():
+        return f"{place.log} is gone: there was one, by {ANCHORS} beside it. Next: learnd restore BACKUP"
     return f"no log yet at {place.log}. Next: learnd init REPO"
 
 

@@ -41,7 +41,7 @@ def status(log: Path | None, *, as_json: bool) -> int:
 
     JSON: `{log, position, daemon: {answers, pid, since, learning_enabled, position, troubles}, faults: [{kind,
     detail, since}], jobs: {status: count}, blocked: [{id, status, since, reason, next}], review: [the same],
-    repositories: [path], alerts: [as `learnd alerts --json`]}`.
+    repositories: [path], alerts: [as `learnd alerts --json`], backup: {at, path, position}|null}`.
     """
     with reading(log) as book:
         daemon = daemon_state(book)
@@ -53,6 +53,7 @@ def status(log: Path | None, *, as_json: bool) -> int:
         trees = [tree.path for tree in book.views.work_trees()]
         faults = book.views.faults()
         alerts = told.shown(book)
+        kept = last_backup(book)
         if as_json:
             print_json(
                 {
@@ -60,6 +61,7 @@ def status(log: Path | None, *, as_json: bool) -> int:
                     "faults": [asdict(fault) for fault in faults], "jobs": counts,
                     "blocked": [asdict(item) for item in blocked], "review": [asdict(item) for item in review],
                     "repositories": trees, "alerts": [told.as_json_of(item) for item in alerts],
+                    "backup": kept,
                 }
             )  # fmt: skip
             return 0
@@ -70,6 +72,7 @@ def status(log: Path | None, *, as_json: bool) -> int:
                 ("log", f"{book.place.log} at position {book.head()}"),
                 ("watching", ", ".join(trees) or "nothing yet. Next: learnd init REPO"),
                 ("jobs", ", ".join(f"{count} {name}" for name, count in counts.items()) or "none"),
+                ("backup", _backup_line(kept)),
                 ("alerts", told.summary(alerts)),
             ]
         )
@@ -109,6 +112,19 @@ def daemon_state(book: Reading) -> DaemonState:
     if row is None:
         return DaemonState(False, None, None, None, None, {})
     return DaemonState(False, row.pid, row.since, row.learning_enabled, None, {})
+
+
+def last_backup(book: Reading) -> dict[str, object] | None:
+    """`{at, path, position}` of the backup that the log was told of last."""
+    rows = book.rows(
+        "SELECT at, json_extract(data, '$.path'), json_extract(data, '$.position') FROM events "
+        "WHERE stream = 'machine' AND type = 'LogBackedUp' ORDER BY version DESC LIMIT 1"
+    )
+    return dict(zip(("at", "path", "position"), rows[0], strict=True)) if rows else None
+
+
+def _backup_line(kept: dict[str, object] | None) -> str:
+    return f"{ago(str(kept['at']))}, {kept['path']}" if kept else "none yet. Next: learnd backup DIR"
 
 
 def _daemon_line(daemon: DaemonState) -> str:

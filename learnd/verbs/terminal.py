@@ -203,6 +203,13 @@ def ago(at: str | None) -> str:
     return "just now" if seconds < 1 else f"{duration(seconds)} ago"
 
 
+def size(count: int) -> str:
+    """Bytes for people: `512 B`, `1.2 MiB`."""
+    units = ("B", "KiB", "MiB", "GiB", "TiB")
+    step = min(max(count, 1).bit_length() - 1, 49) // 10
+    return f"{count} B" if step == 0 else f"{count / 1024**step:.1f} {units[step]}"
+
+
 def duration(seconds: float | None) -> str:
     """`0.42 s`, `12 s`, `3 min`, `5 h`, `9 d`."""
     if seconds is None:
