@@ -81,7 +81,7 @@ def _without(replay: Replayed, tests: frozenset[str]) -> Replayed:
 
 
 def owner_of(changed_tests: Collection[str]) -> Callable[[str], bool]:
-    """Whether a test id belongs to a changed test file, by path or dotted name; one without a file might, so it does."""
+    """Whether a test id belongs to a changed test file, by path or dotted name; one without a file may, so it does."""
     dotted = {str(PurePosixPath(path).with_suffix("")).replace("/", ".") for path in changed_tests}
     leaves = {name.rpartition(".")[2] for name in dotted}
     starts = (
