@@ -96,6 +96,11 @@ class Scheduler:
                 self._asleep[job_id] = sleep_until
             self._changed.notify_all()
 
+    def has_in_hand(self, repo_id: str) -> bool:
+        """Whether a worker is busy with a job of this repository."""
+        with self._changed:
+            return any(self._repo[job_id] == repo_id for job_id in self._busy)
+
     def next_wake(self) -> str | None:
         """When the first sleeping job wakes."""
         with self._changed:

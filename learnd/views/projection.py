@@ -251,7 +251,8 @@ def _repository(connection: sqlite3.Connection, record: Recorded, prefix: str) -
         _watch(connection, prefix, event.path, event.repo_id, event.added_at)
     if isinstance(event, e.RepositoryForgotten):
         connection.execute(f"DELETE FROM {prefix}work_trees WHERE repo_id = ?", (event.repo_id,))  # noqa: S608
-        _update(connection, f"{prefix}repositories", event.repo_id, {"version": record.version, "forgotten_at": record.at})
+        gone: dict[str, object] = {"version": record.version, "forgotten_at": record.at}
+        _update(connection, f"{prefix}repositories", event.repo_id, gone)
     if not isinstance(event, e.RepositoryRegistered | e.RepositoryMoved):
         return
     columns: dict[str, object] = {
