@@ -89,7 +89,8 @@ def missing() -> str | None:
         return "a machine with a systemd of its own takes root: namespaces, mounts and a cgroup"
     absent = [name for name in NEEDS if shutil.which(name) is None] + ([] if SYSTEMD.exists() else [str(SYSTEMD)])
     if absent:
-        return f"a machine with a systemd of its own needs {', '.join(absent)}. Next: apt install systemd dbus util-linux procps iproute2"
+        packages = "systemd dbus util-linux procps iproute2"
+        return f"a machine with a systemd of its own needs {', '.join(absent)}. Next: apt install {packages}"
     if _hierarchy() is None:
         return "no writable cgroup2 hierarchy is mounted at /sys/fs/cgroup"
     tried = subprocess.run(
@@ -126,7 +127,12 @@ class Machine:
                 stdin=subprocess.DEVNULL, stdout=said, stderr=said,
             )  # fmt: skip
         self.init = until(self._init, "PID 1 of the machine")
-        until(lambda: self.ask("systemctl", "is-active", "machine.target") == "active", "a machine that is up")
+        try:
+            until(lambda: self.ask("systemctl", "is-active", "machine.target") == "active", "a machine that is up")
+        except AssertionError as error:
+            told = self.ask("systemctl", "list-units", "--failed", "--no-pager")
+            self.halt()
+            raise AssertionError(f"{error}: {self.said.read_text()} {told}") from error
 
     def _init(self) -> int | None:
         assert self._process.poll() is None, self.said.read_text()
