@@ -415,14 +415,15 @@ class AlertFailed(Event):
 
 
 class RegressionDetected(Event):
-    """A promoted pattern's change came undone. `escaped` when a person had to report it.
+    """Something that worked works no more. `escaped` when a person had to report it.
 
-    `committed_at` is when `commit` was made, where the repository knows it; `approver` is the proven user that
-    reported it, `claimed` a name given.
+    With `pattern_id`: the change behind that pattern came undone at `commit`. Without: this job's own change, the
+    snapshot `commit`, breaks tests that pass without it. `committed_at` is when `commit` was made, where that is known;
+    `approver` is the proven user that reported it, `claimed` a name given.
     """
 
     type: Literal["RegressionDetected"] = "RegressionDetected"
-    pattern_id: str
+    pattern_id: str | None
     commit: str
     escaped: bool
     detail: str = ""

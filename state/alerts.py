@@ -15,6 +15,7 @@ from events import catalog as e
 from state.refusal import Refused
 
 Alerts = tuple["Alert", ...]
+KEPT = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +61,13 @@ def evolve(alerts: Alerts, event: e.AlertRaised | e.AlertDelivered | e.AlertFail
 
 
 def over(alerts: Alerts, about: str | None = None) -> Alerts:
-    """`alerts` after what they are about is over; with `about`, only those about that."""
-    return tuple(replace(alert, over=True) if about in (None, alert.about) else alert for alert in alerts)
+    """`alerts` after what they are about is over; with `about`, only those about that.
+
+    Of those that are over, only the last are kept, and those that a channel must still hear of: a fault may come and go
+    for months.
+    """
+    now = tuple(replace(alert, over=True) if about in (None, alert.about) else alert for alert in alerts)
+    return (*(alert for alert in now[:-KEPT] if not alert.over or alert.to_resolve), *now[-KEPT:])
 
 
 def standing(alerts: Alerts, about: str | None = None) -> Alert | None:
@@ -73,7 +79,7 @@ def raised(
     owner: str, alerts: Alerts, kind: e.AlertKind, about: str, message: str, severity: e.Severity
 ) -> e.AlertRaised:
     """The next alert of `owner`, with the id that follows from it."""
-    number = len(alerts) + 1
+    number = int(alerts[-1].id.rpartition("-")[2]) + 1 if alerts else 1
     return e.AlertRaised(
         alert_id=f"{owner}-{kind}-{number}", kind=kind, message=message, severity=severity, about=about
     )
@@ -99,9 +105,7 @@ def told(
         return (e.AlertFailed(alert_id=alert_id, channel=channel, target=target, error=error),)
     if channel in (alert.resolved if resolved else alert.delivered):
         return Refused("already_delivered", f"alert {alert_id} was told to {channel} before")
-    return (
-        e.AlertDelivered(alert_id=alert_id, channel=channel, target=target, resolved=resolved, receipt=receipt),
-    )
+    return (e.AlertDelivered(alert_id=alert_id, channel=channel, target=target, resolved=resolved, receipt=receipt),)
 
 
 def _changed(alerts: Alerts, alert_id: str, change: Callable[[Alert], Alert]) -> Alerts:

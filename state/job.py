@@ -101,7 +101,7 @@ JOB_ROWS = (
     # Facts: true in any status that they can find a job in, and changing none.
     Row((S.STALLED_SNAPSHOT,), e.TarballRebuilt, None),
     Row(tuple(status for status in AT_REST if status is not S.RECORDED), e.SnapshotPruned, None),
-    Row((S.LEARNED,), e.RegressionDetected, None),
+    Row((S.LEARNED, S.VALIDATION_FAILED), e.RegressionDetected, None),
     Row(tuple(status for status in WORKING if status is not S.OBSERVED), e.JobExpedited, None, "approver, now"),
     Row(SEEN, e.ModelCallSettled, None),
     Row(BLOCKED, e.AlertRaised, None, "once for each time that it is blocked"),

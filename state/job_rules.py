@@ -311,7 +311,17 @@ def _(command: c.RecordEvidence, job: Job) -> Answer:
         if job.unproven_accepted:
             return (validated,)
         return (validated, e.JobSkipped(cause="no_proof", detail=evidence.detail or evidence.cause or ""))
-    return (e.ValidationFailed(cause=evidence.cause or evidence.verdict, evidence=evidence, file=command.file),)
+    failed = e.ValidationFailed(cause=evidence.cause or evidence.verdict, evidence=evidence, file=command.file)
+    if evidence.cause == "regression" and job.snapshot is not None:
+        caught = e.RegressionDetected(
+            pattern_id=None,
+            commit=job.snapshot.commit,
+            escaped=False,
+            detail=evidence.detail,
+            committed_at=job.completed_at,
+        )
+        return (failed, caught)
+    return (failed,)
 
 
 # --- crystalization ---------------------------------------------------------------------------------

@@ -127,8 +127,8 @@ def _job_stood(row: Columns | None) -> JobStood:
 
 def _regressed(pattern_rows: Rows, event: e.RegressionDetected) -> str | None:
     """Counts a regression of a pattern; returns when the pattern was promoted."""
-    row = pattern_rows.get(event.pattern_id)
-    if row is None:
+    row = pattern_rows.get(event.pattern_id) if event.pattern_id else None
+    if row is None or event.pattern_id is None:
         return None
     pattern_rows.increase(event.pattern_id, "regressions", 1, first=0)
     return _time(row.get("promoted_at"))

@@ -106,7 +106,8 @@ def facts(event: e.Event) -> str:  # noqa: PLR0912 - one case an event, nothing 
         case e.AlertFailed():
             return f"{event.channel}: {event.error}"
         case e.RegressionDetected():
-            return f"pattern {short(event.pattern_id)} {regression(event)}"
+            about = f"pattern {short(event.pattern_id)} " if event.pattern_id else ""
+            return f"{about}{regression(event)}"
         case e.RepositoryRegistered() | e.RepositoryMoved() | e.WorkTreeAdded():
             return event.path
         case e.DaemonStarted():
@@ -162,7 +163,8 @@ def regression(event: e.RegressionDetected) -> str:
     who = f" by {event.approver}{f' (as {event.claimed})' if event.claimed else ''}" if event.approver else ""
     noticed = f"escaped, reported{who}" if event.escaped else "caught"
     made = f", made {event.committed_at[:10]}" if event.committed_at else ""
-    return f"undone at {event.commit[:12]}{made}: {noticed}{_because(event.detail)}"
+    what = "undone" if event.pattern_id else "tests broken"
+    return f"{what} at {event.commit[:12]}{made}: {noticed}{_because(event.detail)}"
 
 
 def _who(event: e.Approval) -> str:

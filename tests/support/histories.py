@@ -155,6 +155,8 @@ def job_cases() -> Iterator[Case]:
         (S.CRYSTALIZATION_FAILED, approve, "JobRequeued", None),
         (S.SKIPPED, c.Approve(JOB, ANNA, accept_unproven=True), "JobRequeued", None),
         (S.STALLED_SNAPSHOT, c.RecordTarballRebuilt(JOB, FILE), "TarballRebuilt", None),
+        (S.VALIDATION_FAILED, c.RecordEvidence(JOB, evidence("failed", "regression"), FILE), "RegressionDetected",
+         (*TO_READY, replay)),
         (S.LEARNED, c.ReportRegression(JOB, PATTERN, "4" * 40, person=ANNA), "RegressionDetected", None),
     ]  # fmt: skip
     for status, when, event, given in special:

@@ -118,7 +118,7 @@ def _spent(event: e.Event) -> tuple[str, str]:
 
 def _regression(event: e.Event) -> tuple[str, str]:
     escaped, pattern = attrgetter("escaped", "pattern_id")(event)
-    return ("escaped" if escaped else "caught"), pattern
+    return ("escaped" if escaped else "caught"), pattern or ""
 
 
 _JOB: Mapping[str, tuple[str, Says]] = {
