@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 DETAIL = 300
 """Characters of a detail. The whole is in `learnd why`."""
+COMMAND = 1500
+"""Characters of a command, which is of use only whole: it may hold a path."""
 NAME = 120
 NEXT = "Next: "
 
@@ -30,7 +32,7 @@ def about_job(job: JobRow, command: str | None) -> str:
         f"job {short(job.id)} is {job.status}: {why or said}",
         f"task {plain(job.task_id, NAME)}, run {plain(job.run_id, NAME)}, in {plain(job.repo_path, NAME)}",
         f"since {moment(job.since)}",
-        NEXT + (plain(command, DETAIL) if command else f"learnd why {short(job.id)}"),
+        NEXT + (plain(command, COMMAND) if command else f"learnd why {short(job.id)}"),
     ]
     return "\n".join(lines)
 

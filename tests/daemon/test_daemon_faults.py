@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from daemon_process import Daemon, events, job_types, recorded, until
+from support.hidden import own_mounts, without_bwrap
 from support.repos import fix, put_manifest
 
 from events.catalog import FaultCleared, FaultRaised, JobLearned, JobOpened, ReplayInterrupted, ReplayStarted
@@ -18,18 +19,6 @@ from learnd.lab.launcher import tool
 from learnd.settings import Settings
 
 pytestmark = pytest.mark.sandbox
-
-
-def own_mounts() -> bool:
-    """Whether a process here may have mounts of its own, under which bubblewrap can be hidden from it."""
-    return os.geteuid() == 0 and subprocess.run(["unshare", "-m", "true"], check=False).returncode == 0
-
-
-def without_bwrap(folder: Path) -> list[str]:
-    """How to start a daemon that finds a file in bubblewrap's place that is no program."""
-    nothing = folder / "nothing"
-    nothing.touch(mode=0o644)
-    return ["unshare", "-m", "sh", "-c", f'mount --bind {nothing} {tool("bwrap")} && exec "$@"', "sh"]
 
 
 @pytest.mark.skipif(not own_mounts(), reason="needs root and unshare, to hide bubblewrap from one daemon alone")
