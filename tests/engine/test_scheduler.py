@@ -18,6 +18,32 @@ def test_repositories_take_turns() -> None:
     assert taken == ["a1", "b1", "a2", "a3"]
 
 
+def test_urgent_jobs_come_first_of_whatever_repository_in_the_order_in_which_they_became_it() -> None:
+    scheduler = Scheduler()
+    for job, repo in (("a1", "A"), ("a2", "A"), ("b1", "B"), ("b2", "B"), ("c1", "C")):
+        scheduler.wake(job, repo)
+    scheduler.wake("b2", "B", urgent=True)
+    scheduler.wake("a2", "A", urgent=True)
+    scheduler.wake("c1", "C", urgent=True)
+    scheduler.wake("c1", "C")  # not any more
+    assert [scheduler.take(0) for _ in range(6)] == ["b2", "a2", "a1", "b1", "c1", None]
+    assert not scheduler.idle()
+
+
+def test_an_urgent_job_that_sleeps_or_is_worked_on_comes_back_as_the_first() -> None:
+    scheduler = Scheduler()
+    scheduler.wake("a1", "A")
+    assert scheduler.take(0) == "a1"
+    scheduler.done("a1", "2999-01-01T00:00:00.000Z")
+    scheduler.wake("b1", "B")
+    scheduler.wake("a1", "A", urgent=True)
+    assert scheduler.next_wake() is None
+    assert scheduler.take(0) == "a1"
+    scheduler.wake("a1", "A", urgent=True)
+    scheduler.done("a1")
+    assert [scheduler.take(0), scheduler.take(0)] == ["a1", "b1"]
+
+
 def test_a_job_woken_while_a_worker_has_it_comes_round_once_more() -> None:
     scheduler = Scheduler()
     scheduler.wake("a", "A")
@@ -48,15 +74,15 @@ def test_a_closed_scheduler_hands_out_nothing() -> None:
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.lists(st.tuples(st.sampled_from("WTD"), st.integers(0, 5)), max_size=60))
-def test_every_woken_job_is_handed_out_and_never_to_two(steps: list[tuple[str, int]]) -> None:
+@given(st.lists(st.tuples(st.sampled_from("WTD"), st.integers(0, 5), st.booleans()), max_size=60))
+def test_every_woken_job_is_handed_out_and_never_to_two(steps: list[tuple[str, int, bool]]) -> None:
     scheduler = Scheduler()
     held: set[str] = set()
     owed: set[str] = set()
-    for step, number in steps:
+    for step, number, urgent in steps:
         job = f"job-{number}"
         if step == "W":
-            scheduler.wake(job, f"repo-{number % 2}")
+            scheduler.wake(job, f"repo-{number % 2}", urgent=urgent)
             owed.add(job)
         elif step == "T":
             taken = scheduler.take(0)

@@ -9,6 +9,7 @@ from support.histories import (
     FILE,
     JOB,
     PATTERN,
+    SCENARIO,
     TO_QUEUED,
     TO_READY,
     TO_VALIDATED,
@@ -310,6 +311,24 @@ def test_a_blocked_job_that_is_approved_now_moves_on_and_goes_first() -> None:
     job = given((c.Approve(JOB, ANNA, now=True),), job_in(S.VALIDATION_FAILED))
     assert isinstance(job, Job)
     assert (job.status, job.urgent) == (S.SCENARIO_READY, True)
+
+
+@pytest.mark.parametrize(
+    "status", [S.VALIDATION_FAILED, S.STALLED_SNAPSHOT, S.AWAITING_APPROVAL, S.SKIPPED, S.REPLAYING]
+)
+def test_a_grant_is_refused_where_no_money_is_missing(status: JobStatus) -> None:
+    assert refusal(c.Approve(JOB, ANNA, grant_usd=1.0), job_in(status)).code == "not_over_budget"
+
+
+@pytest.mark.parametrize("status", [S.SNAPSHOT_FAILED, S.OVER_BUDGET, S.SKIPPED, S.LEARNED])
+def test_a_scenario_is_refused_where_none_is_missing_and_first_from_who_is_no_approver(
+    status: JobStatus,
+) -> None:
+    supply = c.SupplyScenario(JOB, ANNA, SCENARIO, FILE)
+    refused = refusal(supply, job_in(status))
+    assert refused.code == "takes_no_scenario"
+    assert f"Next: learnd why {JOB[:8]}" in refused.reason
+    assert refusal(c.SupplyScenario(JOB, BORIS, SCENARIO, FILE), job_in(status)).code == "not_an_approver"
 
 
 def test_only_an_approver_lets_a_job_go_first() -> None:
