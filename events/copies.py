@@ -22,6 +22,8 @@ REPORTED = 1
 
 def copy_log(source: sqlite3.Connection, target: Path) -> None:
     """Copy the log behind `source` to the new file `target` (0600). Raises sqlite3.Error, OSError (it is there)."""
+    # What a copy that was killed left would be rolled back into this one.
+    target.with_name(target.name + "-journal").unlink(missing_ok=True)
     os.close(os.open(target, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     with closing(sqlite3.connect(target, isolation_level=None)) as copy:
         copy.execute("PRAGMA synchronous=FULL")

@@ -105,8 +105,10 @@ def open_writer(path: Path, migrations: tuple[Migration, ...] = MIGRATIONS) -> s
     return connection
 
 
-def open_reader(path: Path) -> sqlite3.Connection:
+def open_reader(path: Path, migrations: tuple[Migration, ...] = MIGRATIONS) -> sqlite3.Connection:
     """A read-only connection to the log at `path`, whether or not a writer is at work. Raises LogMissing, LogUnusable.
+
+    A file of an older layout is read as it is; `migrations` say which layout is the newest that is known.
 
     Where neither the folder nor the side files can be written (another user's log, a read-only mount) and no
     write-ahead log stands beside the file, nobody is writing and the file is read as it lies.
@@ -115,7 +117,7 @@ def open_reader(path: Path) -> sqlite3.Connection:
     require_local_file_system(path)
     _require_readable(path)
     try:
-        return _open_uri(path, "mode=ro")
+        return _open_uri(path, "mode=ro", newest(migrations))
     except sqlite3.DatabaseError as error:
         if _primary_code(error) not in {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}:
             raise _unusable(path, error) from error
@@ -126,7 +128,7 @@ def open_reader(path: Path) -> sqlite3.Connection:
                 "Next: run as the user of learnd's daemon"
             ) from error
     try:
-        return _open_uri(path, "mode=ro&immutable=1")
+        return _open_uri(path, "mode=ro&immutable=1", newest(migrations))
     except sqlite3.DatabaseError as error:
         raise _unusable(path, error) from error
 
@@ -224,7 +226,7 @@ def _require_readable(path: Path) -> None:
         raise LogUnusable(f"{path} may not be read by this user. Next: run as the user of learnd's daemon")
 
 
-def _require_log(connection: sqlite3.Connection, path: Path, *, may_be_empty: bool, known: int = SCHEMA) -> None:
+def _require_log(connection: sqlite3.Connection, path: Path, *, may_be_empty: bool, known: int) -> None:
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (number,) = connection.execute("PRAGMA user_version").fetchone()
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
@@ -285,7 +287,7 @@ def _make_private_file(path: Path) -> None:
         raise LogUnusable(f"the log {path} cannot be made: {error.strerror}") from error
 
 
-def _open_uri(path: Path, query: str) -> sqlite3.Connection:
+def _open_uri(path: Path, query: str, known: int) -> sqlite3.Connection:
     connection = sqlite3.connect(
         f"file:{quote(str(path))}?{query}",
         uri=True,
@@ -294,7 +296,7 @@ def _open_uri(path: Path, query: str) -> sqlite3.Connection:
         check_same_thread=False,
     )
     try:
-        _require_log(connection, path, may_be_empty=False)
+        _require_log(connection, path, may_be_empty=False, known=known)
     except BaseException:
         connection.close()
         raise

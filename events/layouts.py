@@ -1,8 +1,8 @@
 """The layouts that the log's file has had, and the way from each to the next.
 
 A layout's number stands in the file's `user_version`. `schema.sql` makes the newest; the statements here lead every
-older file there (see `migrate.py`). Whatever the layout, the table `events` has the columns `COLUMNS`, and what stands
-in them is never changed: their hashes have to hold for ever.
+older file there (see `migrate.py`). Whatever the layout, the table `events` has the columns `COLUMNS` and no other, and
+what stands in them is never changed: their hashes have to hold for ever. Indexes, triggers and tables beside it may.
 """
 
 from __future__ import annotations

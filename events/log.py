@@ -182,7 +182,7 @@ class EventLog:
         """
         reader: _Reader | None = getattr(self._local, "reader", None)
         if reader is None:
-            reader = _Reader(open_reader(self.path))
+            reader = _Reader(open_reader(self.path, self._migrations))
             self._local.reader = reader
             self._readers.add(reader)
         return reader.connection

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 
+from events.layouts import MIGRATIONS, Migration
 from events.log import EventLog
 from events.recorded import Recorded
 from learnd.views.projection import TABLES, VERSION, create_tables, project
@@ -24,9 +25,9 @@ _CURSOR = (
 )
 
 
-def open_for_writing(path: Path) -> EventLog:
+def open_for_writing(path: Path, migrations: tuple[Migration, ...] = MIGRATIONS) -> EventLog:
     """The log with current read models, for the one holder of its lock. Raises LogUnusable."""
-    log = EventLog.create_or_open(path, _project_and_advance)
+    log = EventLog.create_or_open(path, _project_and_advance, migrations)
     bring_up_to_date(log)
     return log
 
