@@ -161,8 +161,10 @@ class Publisher:
         views = self._place.views()
         for tree in views.work_trees():
             self.repository_patterns(tree.repo_id, tree.path)
+        # Four columns of each: there may be ten thousand, and whole rows of them all take tens of megabytes.
+        jobs = views.rows("SELECT id, status, updated_at, manifest_path FROM jobs")
         with self._lock:
-            self._late_jobs.update(row.id for row in views.jobs() if not _is_told(row))
+            self._late_jobs.update(str(job[0]) for job in jobs if not _is_told(*map(str, job)))
 
     def late(self, seconds: float = 1.0) -> None:
         """Publish what had to wait, for about `seconds`; what is left waits on."""
@@ -183,15 +185,15 @@ class Publisher:
                 return
 
 
-def _is_told(row: JobRow) -> bool:
+def _is_told(job_id: str, status: str, updated_at: str, manifest_path: str) -> bool:
     """Whether the run's folder holds what the log said last of this job: one small file to read."""
-    if row.status in UNPUBLISHED:
+    if status in UNPUBLISHED:
         return True
-    told = read_small(Path(row.manifest_path).parent / "learning/learnd.json")
+    told = read_small(Path(manifest_path).parent / "learning/learnd.json")
     if told is None:
-        return not Path(row.manifest_path).exists()
+        return not Path(manifest_path).exists()
     try:
         known = LearndFile.model_validate_json(told)
     except ValidationError:
         return False
-    return (known.job, known.status, known.updated_at) == (row.id, row.status, row.updated_at)
+    return (known.job, known.status, known.updated_at) == (job_id, status, updated_at)
