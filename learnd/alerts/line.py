@@ -182,7 +182,8 @@ class Line:
                 mine.failures += 1
             else:
                 mine.longer(outcome.retry_after_s)
-        if isinstance(outcome, Told) or not outcome.unknown:
+        # That this attempt brought nothing settles no doubt about an earlier one.
+        if isinstance(outcome, Told) or not (outcome.unknown or item.in_doubt):
             self.doubts.discard(item.notice.id)
             with contextlib.suppress(OSError):
                 self._note.unlink(missing_ok=True)

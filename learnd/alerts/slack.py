@@ -36,6 +36,11 @@ LONGEST = 2900
 NOT_THIS_MESSAGE = ("msg_too_long", "invalid_blocks", "invalid_blocks_format", "metadata_too_large", "no_text")
 FIXED = ("cant_update_message", "edit_window_closed")
 """The workspace does not let messages be changed (any more): a reply below it says the same."""
+NOT_NOW = (
+    "ratelimited", "internal_error", "fatal_error", "service_unavailable", "request_timeout", "accesslimited",
+    "invalid_auth", "not_authed", "account_inactive", "token_revoked", "token_expired",
+)  # fmt: skip
+"""Refusals that would hit a message as they hit a look at the history: they say nothing of what it holds."""
 ODD = (ValueError, LookupError, AttributeError, TypeError)
 """What the SDK raises on an answer that is not of Slack's form."""
 
@@ -145,7 +150,7 @@ class Slack:
         try:
             return self._search(client, notice)
         except SlackApiError as error:
-            if error.response.status_code != 200 or code(error) == "ratelimited":
+            if error.response.status_code != 200 or code(error) in NOT_NOW:
                 raise
             self._cannot_look = True  # a scope is missing, or the bot is not in the channel
             return None
@@ -168,18 +173,20 @@ class Slack:
         return None
 
     def _channel_id(self, client: WebClient) -> str | None:
-        """The id behind the channel's name, which a history can be asked for."""
-        cursor: str | None = None
-        for _ in range(0 if self._id else PAGES):
-            page = client.conversations_list(
-                types="public_channel,private_channel", exclude_archived=True, limit=PAGE, cursor=cursor
-            )
-            for known in page.get("channels") or []:
-                if f"#{known.get('name')}" == self.target:
-                    self._id = str(known["id"])
-            cursor = (page.get("response_metadata") or {}).get("next_cursor")
-            if self._id or not cursor:
-                break
+        """The id behind the channel's name, which a history can be asked for.
+
+        Public channels first: asking for both at once is refused to a bot that may not see private ones.
+        """
+        for kind in ("public_channel", "private_channel"):
+            cursor: str | None = None
+            for _ in range(0 if self._id else PAGES):
+                page = client.conversations_list(types=kind, exclude_archived=True, limit=PAGE, cursor=cursor)
+                for known in page.get("channels") or []:
+                    if f"#{known.get('name')}" == self.target:
+                        self._id = str(known["id"])
+                cursor = (page.get("response_metadata") or {}).get("next_cursor")
+                if self._id or not cursor:
+                    break
         return self._id
 
 

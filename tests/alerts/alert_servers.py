@@ -168,8 +168,9 @@ class SlackServer(Server):
             return _json({"ok": True, "messages": noise, "response_metadata": {"next_cursor": "more"}})
         return _json({"ok": True, "messages": told, "response_metadata": {"next_cursor": ""}})
 
-    def _list(self, _body: dict[str, Any]) -> Response:
-        if "channels:read" not in self.scopes:
+    def _list(self, body: dict[str, Any]) -> Response:
+        needed = {"public_channel": "channels:read", "private_channel": "groups:read"}
+        if not all(needed[kind] in self.scopes for kind in body["types"].split(",")):
             return _json({"ok": False, "error": "missing_scope"})
         channels = [{"id": "C0GENERAL", "name": "general"}, {"id": CHANNEL_ID, "name": NAME.lstrip("#")}]
         return _json({"ok": True, "channels": channels})

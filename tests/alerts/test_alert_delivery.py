@@ -67,7 +67,7 @@ def test_each_kind_goes_where_it_belongs_and_is_resolved_when_the_job_moves_on(
     [
         ("500",),
         ("503", "reset", "500", "429 1"),
-        ("taken reset", "500", "taken 503", "429 1", "reset"),
+        ("500", "reset", "taken 503", "taken reset", "429 1"),
     ],
     ids=["one", "some", "many"],
 )
