@@ -4,7 +4,7 @@
 #   make test      every check: lint, types, imports, tests
 #   make lint      the checks that run nothing
 #   make interop   the real producer, a real package, a real daemon (needs node)
-#   make bench     measured ratios
+#   make bench     measured ratios, each against its peer (ROWS=append,verify: only some)
 #
 # A stamp in .venv says which lock file was installed last, so that a second run installs nothing.
 
@@ -43,7 +43,7 @@ interop: setup sandbox producer
 	@$(BIN)/python tests/interop/run.py
 
 bench: setup
-	@for script in bench/*.py; do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
+	@$(BIN)/python -m bench $(ROWS)
 
 setup: $(READY)
 
