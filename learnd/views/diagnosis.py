@@ -54,7 +54,7 @@ Look = Callable[[int, str], object]
 def next_command(job: JobRow, look: Look, pattern: PatternRow | None = None, *, daemon: bool = False) -> str | None:
     """What to type to move `job` on; None when nothing is to be done. `daemon`: one is running."""
     name = short(job.id)
-    if waits_until(job):
+    if daemon and waits_until(job):
         return f"learnd approve {name} --now"
     match job.status:
         case "snapshot_failed" | "awaiting_approval" | "validation_failed" | "crystalization_failed":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from pathlib import Path
 
@@ -23,13 +24,15 @@ def test_a_full_disk_is_waited_for_and_the_snapshot_is_taken_when_there_is_room(
     house.state.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400m", "learnd-test", str(house.state)], check=True)
     try:
-        with house.at_work():
+        with house.at_work() as daemon:
             first = house.fixed("before")
             house.reaches(first, "awaiting_approval")
             filler = house.state / "filler"
             with filler.open("wb") as file:
                 os.posix_fallocate(file.fileno(), 0, 300 << 20)
+            daemon.signal(signal.SIGHUP)  # it looks at once then, without it within half a minute
             until(lambda: [fault.kind for fault in house.faults()] == ["disk"], "a fault of the machine")
+            daemon.ready()
             job = house.fixed("during")
             told = house.learnd("why", job[:8]).out
             assert "the machine is at fault" in told

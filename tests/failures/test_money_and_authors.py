@@ -96,29 +96,37 @@ def test_an_author_that_refuses_or_talks_garbage_blocks_the_job_and_is_asked_aga
         assert house.last(job, ModelCallSettled).cost_usd > 0
 
 
-def test_a_model_that_cannot_be_reached_holds_no_job_for_ever(tmp_path: Path, httpserver: HTTPServer) -> None:
+def test_a_model_out_of_reach_and_one_that_limits_its_rate_are_waited_for_and_work_goes_on_by_itself(
+    tmp_path: Path, httpserver: HTTPServer
+) -> None:
+    """Two daemons at once: each waits for half a minute, which nobody has to wait for twice."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
-    house = House(tmp_path, OPENAI_API_KEY="sk-test", OPENAI_BASE_URL=f"http://127.0.0.1:{port}/v1")
-    with house.at_work():
-        job = house.fixed("unreachable")
-        until(house.faults, "a fault of the machine")
-        (fault,) = house.faults()
-        assert fault.kind == "model"
-        house.reaches(job, "validated")
-        assert house.next(job) == "learnd doctor"
-        assert "the machine is at fault" in house.learnd("why", job[:8]).out
-        urgent = house.learnd("approve", job[:8], "--now")
-        assert urgent.code == 0
-        assert "it waits for the machine: model" in urgent.out
+    says(httpserver, {"content": "slow down"}, 429)
+    silent = House(tmp_path / "silent", OPENAI_API_KEY="sk-test", OPENAI_BASE_URL=f"http://127.0.0.1:{port}/v1")
+    limited = House(tmp_path / "limited", **model(httpserver))
+    silent.root.mkdir()
+    limited.root.mkdir()
+    with silent.at_work(), limited.at_work():
+        jobs = {house: house.fixed(kind) for house, kind in ((silent, "model"), (limited, "rate_limit"))}
+        for house, kind in ((silent, "model"), (limited, "rate_limit")):
+            until(house.faults, "a fault of the machine")
+            assert [fault.kind for fault in house.faults()] == [kind]
+            house.reaches(jobs[house], "validated")
+            assert house.next(jobs[house]) == "learnd doctor"
+            assert "the machine is at fault since" in house.learnd("why", jobs[house][:8]).out
+            urgent = house.learnd("approve", jobs[house][:8], "--now")
+            assert f"goes first; it waits for the machine: {kind}" in urgent.out
+        says(httpserver, {"content": json.dumps(GOOD)})
         server = HTTPServer("127.0.0.1", port)
         says(server, {"content": json.dumps(GOOD)})
         server.start()
         try:
-            house.reaches(job, "learned")  # by itself
+            for house, job in jobs.items():
+                house.reaches(job, "learned")
+                assert house.faults() == []
+                blamed = {"JobRequeued", "CrystalizationFailed", "BudgetExhausted"}
+                assert not blamed & set(house.types(job)), "no person, and no attempt"
         finally:
             server.stop()
-        assert house.faults() == []
-    moved = [name for name in house.types(job) if name in ("JobRequeued", "CrystalizationFailed")]
-    assert moved == [], "no person, and no attempt"
