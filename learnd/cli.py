@@ -399,6 +399,9 @@ def backup(
 
 @app.command(rich_help_panel=KEEP, epilog="Example: learnd verify --anchors /mnt/backups/learnd-20260131T120000Z")
 def verify(
+    job: Annotated[
+        str | None, typer.Argument(metavar="[JOB]", help="Check this job's evidence: snapshot, attestations, log.")
+    ] = None,
     anchors: Annotated[
         list[str] | None,
         typer.Option(
@@ -411,7 +414,11 @@ def verify(
     json: Json = False,
     log: Log = None,
 ) -> int:
-    """Check the whole log: positions, versions, hash chain, and every head that was anchored outside of it."""
+    """Check the whole log, and every head that was anchored outside of it; or what a job's evidence rests on."""
+    if job is not None:
+        from learnd.verbs import evidence
+
+        return evidence.verify(log, job, as_json=json)
     if accept_loss:
         from learnd.verbs import restore as verb
 
@@ -419,6 +426,14 @@ def verify(
     from learnd.verbs import chain
 
     return chain.verify(log, anchors or [], as_json=json)
+
+
+@app.command(rich_help_panel=KEEP, epilog="Example: learnd replay 7f3a2c1e")
+def replay(job: Job, json: Json = False, log: Log = None) -> int:
+    """Replay a job's evidence from its snapshot: does it still show what was recorded? Nothing is changed."""
+    from learnd.verbs import evidence
+
+    return evidence.replay(log, job, as_json=json)
 
 
 @app.command(rich_help_panel=KEEP, epilog="Example: learnd rebuild")

@@ -14,6 +14,7 @@ import shlex
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 
 from events.values import Evidence, FileRef, HunkEvidence, MinimalChange, Scenario, SnapshotRecord
@@ -22,6 +23,7 @@ from learnd.harvest.faults import SnapshotError
 from learnd.harvest.snapshot import verify_snapshot
 from learnd.harvest.store import SnapshotStore
 from learnd.lab.ablation import ablate
+from learnd.lab.attest import LogHead, Side, statement
 from learnd.lab.change import Change, read_change
 from learnd.lab.environment import discover
 from learnd.lab.hunks import UNITS_MAX
@@ -35,11 +37,9 @@ from learnd.lab.templates import Stack
 from learnd.lab.transitions import flaky_tests, transitions
 from learnd.lab.trees import Workspace, choose_root
 from learnd.lab.trials import SMALLEST_TRIAL_S, Trials
-from learnd.lab.verdict import Expected, Judgement, flake_upper_bound, with_hunks
+from learnd.lab.verdict import Expected, Judgement, Replayed, flake_upper_bound, with_hunks
 from learnd.settings import Lab
 
-LOG_NAME = "scenario-validation.log"
-MINIMAL_NAME = "minimal.diff"
 DETAIL_MAX = 2000
 
 __all__ = ["ProofRequest", "ReplayCancelled", "prove"]
@@ -49,9 +49,10 @@ __all__ = ["ProofRequest", "ReplayCancelled", "prove"]
 class ProofRequest:
     """What to prove, and where. Paths are absolute; `repo_path` is where the tree stands inside the sandbox.
 
-    `stacks` are those of the base tree, beside learnd's own. `learning_dir` takes the log, as `log_name`, and
-    the smallest change, as `minimal_name`. `work_dir` takes restored trees where memory has no room.
-    `progress` is told, in short sentences, what goes on.
+    `stacks` are those of the base tree, beside learnd's own. `learning_dir`, below `root`, takes the log, the smallest
+    change and the attestations, under names that end in `suffix`. `work_dir` takes restored trees where memory has no
+    room. `log_head` is the event of the log that the attestations are bound to. `progress` is told, in short sentences,
+    what goes on.
     """
 
     job_id: str
@@ -63,9 +64,10 @@ class ProofRequest:
     lab: Lab
     owner_uid: int
     owner_gid: int
+    root: Path
+    log_head: LogHead
     stacks: tuple[Stack, ...] = ()
-    log_name: str = LOG_NAME
-    minimal_name: str = MINIMAL_NAME
+    suffix: str = ""
     progress: Callable[[str], None] = field(default=lambda _: None)
 
 
@@ -122,7 +124,12 @@ def _examine(request: ProofRequest, laboratory: Laboratory, change: Change) -> E
     probed = all(replay.probed for replay in sides.snapshot)
     judgement = with_hunks(judgement, hunks, probed=probed, loaded=loaded)
     evidence = _evidence(judgement, laboratory, sides, hunks, change)
-    return evidence.model_copy(update={"minimal": minimal if evidence.verdict == "proven" else None})
+    return evidence.model_copy(
+        update={
+            "minimal": minimal if evidence.verdict == "proven" else None,
+            "attestations": _attested(request, evidence, sides, change),
+        }
+    )
 
 
 def _taken_apart(
@@ -150,13 +157,8 @@ def _taken_apart(
 
 def _written(request: ProofRequest, laboratory: Laboratory, change: Change, smallest: Smallest) -> MinimalChange | None:
     """The smallest change as a patch on the base, beside the run; None where nothing can be written there."""
-    try:
-        file = places.put(
-            request.repo_path,
-            request.learning_dir / request.minimal_name,
-            laboratory.store.diff(change.base, smallest.tree),
-        )
-    except SnapshotError:
+    file = _put(request, f"minimal{request.suffix}.diff", laboratory.store.diff(change.base, smallest.tree))
+    if file is None:
         return None
     kept = [change.units[number] for number in smallest.kept]
     return MinimalChange(
@@ -234,11 +236,33 @@ def _heading(request: ProofRequest, change: Change, sandbox: Sandbox) -> str:
 
 
 def write_log(request: ProofRequest, log: ReplayLog) -> FileRef | None:
-    """Write the log beside the run; None where that cannot be, as when the run's folder leads out of the repository.
+    """Write the log beside the run. Raises DiskFull."""
+    return _put(request, f"scenario-validation{request.suffix}.log", log.text().encode())
+
+
+def _attested(request: ProofRequest, evidence: Evidence, sides: Sides, change: Change) -> tuple[FileRef, ...]:
+    """A statement about each side that was replayed, written beside the evidence."""
+    files = []
+    sided: tuple[tuple[Side, tuple[Replayed, ...], str], ...] = (
+        ("base", sides.base, change.base),
+        ("snapshot", sides.snapshot, change.snapshot),
+    )
+    for side, replays, tree in sided:
+        if replays:
+            said = statement(
+                side, replays, tree, record=request.record, scenario=request.scenario, evidence=evidence,
+                head=request.log_head, learnd=version("learnd"),
+            )  # fmt: skip
+            files.append(_put(request, f"attestation-{side}{request.suffix}.json", said.text().encode()))
+    return tuple(file for file in files if file is not None)
+
+
+def _put(request: ProofRequest, name: str, content: bytes) -> FileRef | None:
+    """Write a file beside the run; None where that cannot be, as when the run's folder leads out of the repository.
 
     Raises DiskFull.
     """
     try:
-        return places.put(request.repo_path, request.learning_dir / request.log_name, log.text().encode())
+        return places.put(request.root, request.learning_dir / name, content)
     except SnapshotError:
         return None

@@ -10,6 +10,7 @@ from learnd.atomic import write_atomically
 from learnd.harvest.faults import DiskFull, SnapshotDamaged, SnapshotError
 from learnd.harvest.gitfolder import NotARepository
 from learnd.harvest.places import put
+from learnd.lab.attest import LogHead
 from learnd.lab.launcher import SandboxUnavailable
 from learnd.lab.prove import ProofRequest, ReplayCancelled, prove
 from learnd.lab.trees import NoRoomForTrees
@@ -63,8 +64,9 @@ def replay(job: Job, place: Workplace, cancel: threading.Event) -> Sequence[Comm
         owner_uid=owner.st_uid,
         owner_gid=owner.st_gid,
         stacks=own_stacks,
-        log_name=f"scenario-validation{suffix(job, place)}.log",
-        minimal_name=f"minimal{suffix(job, place)}.diff",
+        root=store.repo,
+        log_head=LogHead(*place.door.log.head()),
+        suffix=suffix(job, place),
         progress=lambda line: place.progress(job.id, line),
     )
     try:

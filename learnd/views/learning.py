@@ -115,6 +115,7 @@ def learnd_file(history: History) -> LearndFile:
         evidence=evidence.verdict if evidence else None,
         cause=evidence.cause if evidence else None,
         isolation=evidence.isolation if evidence else None,
+        attestation_path=evidence.attestations[-1].path if evidence and evidence.attestations else None,
         pattern=job.pattern_id,
         updated_at=history.records[-1].at,
     )

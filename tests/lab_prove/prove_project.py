@@ -13,6 +13,7 @@ from pathlib import Path
 from events.values import CommandClass, Evidence, Scenario, ScenarioCommand, SnapshotRecord
 from learnd.harvest.snapshot import SnapshotRequest, take_snapshot
 from learnd.harvest.store import SnapshotStore
+from learnd.lab.attest import LogHead
 from learnd.lab.prove import ProofRequest, prove
 from learnd.lab.sandbox import Sandbox
 from learnd.lab.templates import Stack
@@ -143,6 +144,8 @@ class Project:
             lab=Lab.model_validate({"replays_max": 3, "work_dir": self.work, "timeout_seconds": 60} | lab),
             owner_uid=owner.st_uid,
             owner_gid=owner.st_gid,
+            root=self.repo,
+            log_head=LogHead(7, "f" * 64),
             stacks=stacks,
             progress=self.said.append,
         )
