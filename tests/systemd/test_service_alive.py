@@ -13,6 +13,10 @@ from daemon.daemon_process import until
 from systemd_machine import HOME, ROOT, UID, Machine, Service, machine, missing
 
 REPO = HOME / "repo"
+ON_THE_WAY = {
+    "none yet", "observed", "opened", "snapshotted", "queued", "scenario_ready", "replaying", "validated",
+    "crystalizing", "drafted",
+}  # fmt: skip
 LOG = "/var/lib/learnd/anna/events.db"
 GIVEN = "import sys, pathlib; from support.repos import *; repo = pathlib.Path(sys.argv[1]); "
 
@@ -40,7 +44,7 @@ def service(booted: Machine) -> Iterator[Service]:
     finally:
         booted.ask("systemctl", "stop", found.unit)
         booted.ask("systemctl", "reset-failed", found.unit)
-        booted.run("rm", "-rf", str(REPO), "/var/lib/learnd/anna")
+        booted.run("rm", "-rf", str(REPO), "/var/lib/learnd/anna", "/etc/learnd/anna")
 
 
 @pytest.fixture
@@ -71,12 +75,18 @@ def given(booted: Machine, code: str, repo: Path = REPO) -> None:
     booted.run(sys.executable, "-c", GIVEN + code, str(repo), user="anna", environ=environ)
 
 
-def settled(service: Service, *states: str) -> dict[str, object]:
-    def look() -> dict[str, object] | None:
-        jobs = service.jobs()
-        return jobs[0] if jobs and jobs[0]["status"] in states else None
+def settled(service: Service, status: str) -> dict[str, object]:
+    """The one job, as soon as it has the status; fails with what `learnd why` says when it comes to another end."""
 
-    return until(look, f"a job that is {' or '.join(states)}", 0.3)
+    def look() -> dict[str, object] | None:
+        [job] = service.jobs() or [{"status": "none yet"}]
+        assert job["status"] in (status, *ON_THE_WAY), service.learnd("why", str(job["id"]))
+        return job if job["status"] == status else None
+
+    try:
+        return until(look, f"a job that is {status}", 0.5)
+    except AssertionError as error:
+        raise AssertionError(f"{error}: {service.journal()[-3000:]}") from error
 
 
 def status_of(booted: Machine, pid: int) -> dict[str, str]:
