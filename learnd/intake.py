@@ -9,7 +9,7 @@ a tree that the run may have changed already is no base, and truth goes before c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -21,6 +21,7 @@ from learnd.manifest.find import find_manifests
 from learnd.manifest.read import LeadsNowhere, canonical_path, read_run
 from learnd.manifest.runs import NotARun, Run, Unreadable
 from learnd.settings import Settings
+from learnd.signatures import Signatures
 from learnd.views.queries import JobRow, Views, WorkTreeRow
 from state.commands import EndRun, ObserveRun, OpenJob, ReopenRun, RunRef
 from state.decide import Command
@@ -62,20 +63,26 @@ class Intake:
         self._views = views
         self._settings = settings
         self._take_base = take_base
-        self._signatures: dict[str, tuple[int, int, int]] = {}
+        self._signatures = Signatures(door.log)
 
     def sweep(self, tree: WorkTreeRow, look: Callable[[Path], Seen | None]) -> Iterator[Seen]:
         """Have `look` look at every manifest of `tree` that changed since it last could."""
-        found = list(find_manifests(Path(tree.path)))
-        for manifest in found:
-            if self._signatures.get(manifest.path) != manifest.signature:
+        self._signatures.load(tree)
+        there = set()
+        for manifest in find_manifests(Path(tree.path)):
+            there.add(manifest.path)
+            if not self._signatures.knows(manifest.path, manifest.signature):
                 seen = look(Path(manifest.path))
                 if seen is not None:
-                    self._signatures[manifest.path] = manifest.signature
+                    settled = seen.what not in ("unreadable", "waiting")
+                    self._signatures.put(tree, manifest.path, manifest.signature, settled=settled)
                     yield seen
-        gone = {path for path in self._signatures if path.startswith(tree.path + "/")} - {m.path for m in found}
-        for path in gone:
-            del self._signatures[path]
+        self._signatures.leave(tree, there)
+        self._signatures.write()
+
+    def leave_all_but(self, trees: Collection[str]) -> None:
+        """Remember nothing of other work trees than these: one that is registered again is looked at anew."""
+        self._signatures.leave_all_but(trees)
 
     @property
     def known(self) -> int:
