@@ -39,7 +39,7 @@ def check(job: Job, store: SnapshotStore, hash_at: Callable[[int], str | None]) 
     if evidence.minimal is not None:
         yield _file("smallest change", evidence.minimal.file)
     for ref in evidence.attestations:
-        yield _attestation(ref, record, evidence, hash_at)
+        yield check_attestation(ref, record, evidence, hash_at)
 
 
 def _snapshot_problem(job: Job, record: SnapshotRecord, store: SnapshotStore) -> str:
@@ -63,9 +63,10 @@ def _file(what: str, ref: FileRef) -> Check:
     return Check(what, f"{ref.path}: digest is {found[:12]}, recorded was {ref.sha256[:12]}")
 
 
-def _attestation(
+def check_attestation(
     ref: FileRef, record: SnapshotRecord, evidence: Evidence, hash_at: Callable[[int], str | None]
 ) -> Check:
+    """Whether an attestation is the recorded one and says what the log says."""
     name = f"attestation {ref.path.rpartition('/')[2]}"
     stored = _file(name, ref)
     if stored.problem:
