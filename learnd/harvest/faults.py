@@ -16,7 +16,8 @@ from typing import Literal
 DamageCause = Literal["digest", "checkout", "diff", "missing"]
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
-_NO_ROOM_TEXTS = tuple(os.strerror(number) for number in sorted(_NO_ROOM))
+# The last are git's own words, for a write that came out short.
+_NO_ROOM_TEXTS = (*(os.strerror(number) for number in sorted(_NO_ROOM)), "Out of diskspace")
 
 
 class SnapshotError(Exception):

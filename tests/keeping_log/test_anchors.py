@@ -130,7 +130,7 @@ def test_a_rewritten_log_whose_chain_holds_is_refused(keep: Keep) -> None:
 
 def test_witnesses_kept_elsewhere_are_heard(keep: Keep) -> None:
     keep.faults(1)
-    folder = keep.backup()
+    folder = keep.backup_by_verb()
     position, hash_ = keep.head()
     kept = shutil.copy(keep.state / "anchors.jsonl", keep.root / "kept.jsonl")
     keep.faults(1)
