@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -174,8 +174,14 @@ def _evidence_json(evidence: Evidence | None) -> dict[str, object] | None:
         "base": [outcome.model_dump(mode="json") for outcome in evidence.base],
         "snapshot": [outcome.model_dump(mode="json") for outcome in evidence.snapshot],
         "hunks": [
-            {"file": hunk.file, "lines": list(hunk.lines), "verdict": hunk.verdict} for hunk in evidence.hunks
+            {"file": hunk.file, "lines": list(hunk.lines), "verdict": hunk.verdict, "turned": list(hunk.turned),
+             "together": list(hunk.together)}
+            for hunk in evidence.hunks
         ],
+        "tests": evidence.transitions.model_dump(mode="json") if evidence.transitions else None,
+        "flaky_tests": [flaky.model_dump(mode="json") for flaky in evidence.flaky_tests],
+        "minimal": evidence.minimal.model_dump(mode="json") if evidence.minimal else None,
+        "attestations": [file.path for file in evidence.attestations],
     }  # fmt: skip
 
 
@@ -281,6 +287,8 @@ def _print_evidence(evidence: Evidence) -> None:
         say(f"  {evidence.detail}")
     if evidence.flake_upper_bound is not None:
         say(f"  flake rate below {evidence.flake_upper_bound:.0%} with 95 % confidence")
+    for line in (*_became(evidence), *_smallest(evidence)):
+        say(f"  {line}")
     replays = [*_side("base", evidence.base), *_side("snapshot", evidence.snapshot)]
     if replays:
         columns = [
@@ -296,6 +304,34 @@ def _print_evidence(evidence: Evidence) -> None:
         hunks = sorted(evidence.hunks, key=lambda hunk: hunk.verdict != "exercised")
         rows = [(hunk.verdict, f"{hunk.file}:{hunk.lines[0]}-{hunk.lines[1]}", _turned(hunk.turned)) for hunk in hunks]
         table([Column("HUNK ALONE"), Column("WHERE", shrink=True), Column("TURNED", shrink=True)], rows, indent=2)
+
+
+def _became(evidence: Evidence) -> Iterator[str]:
+    """What became of the tests, and which flake."""
+    if evidence.transitions is not None:
+        kinds = {
+            "fail to pass": evidence.transitions.fail_to_pass,
+            "pass to pass": evidence.transitions.pass_to_pass,
+            "fail to fail": evidence.transitions.fail_to_fail,
+            "pass to fail": evidence.transitions.pass_to_fail,
+        }
+        yield "tests: " + ", ".join(f"{tests.count} {kind}" for kind, tests in kinds.items())
+    for flaky in evidence.flaky_tests:
+        yield f"flaky on the {flaky.side}: {flaky.test}, failed {flaky.failed} of {flaky.runs}"
+
+
+def _smallest(evidence: Evidence) -> Iterator[str]:
+    """The smallest change that was shown to do the same."""
+    minimal = evidence.minimal
+    if minimal is None:
+        return
+    size = f"{len(minimal.hunks)} of {len(evidence.hunks)} hunks, +{minimal.lines_added} -{minimal.lines_removed}"
+    doubts = [
+        *(() if minimal.complete else ("the time was up before it was the smallest",)),
+        *(() if minimal.verified else ("it did not pass every time",)),
+    ]
+    doubted = f" ({'; '.join(doubts)})" if doubts else ""
+    yield f"smallest proven change: {size}, {minimal.file.path}{doubted}"
 
 
 def _side(side: str, outcomes: Sequence[ReplayOutcome]) -> list[tuple[str, ...]]:

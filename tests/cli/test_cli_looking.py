@@ -61,7 +61,10 @@ def test_show_as_json_has_job_events_evidence_and_files(place: CliPlace) -> None
         "position", "stream", "version", "id", "type", "schema", "at", "actor", "correlation", "causation", "data",
         "hash",
     }  # fmt: skip
-    assert shown["evidence"] == {"verdict": "proven", "cause": None, "base": [], "snapshot": [], "hunks": []}
+    assert shown["evidence"] == {
+        "verdict": "proven", "cause": None, "base": [], "snapshot": [], "hunks": [],
+        "tests": None, "flaky_tests": [], "minimal": None, "attestations": [],
+    }  # fmt: skip
     assert shown["files"]["manifest"] == h.RUN.manifest_path
     assert set(shown["files"]) >= {"tarball", "diff", "payload", "prompt", "scenario", "evidence", "draft"}
 
@@ -71,14 +74,28 @@ def test_show_has_the_replays_and_hunks_of_the_evidence(place: CliPlace) -> None
     fails = {**outcome, "ok": False, "cause": "assertion", "failing": ["t.py::test_a"], "counts": {"failed": 1}}
     passes = {**outcome, "ok": True, "exit_code": 0, "counts": {"passed": 1}}
     hunk = {"file": "a.py", "lines": [3, 5], "verdict": "exercised", "turned": ["t.py::test_a"]}
+    minimal = {
+        "file": h.FILE, "hunks": [0], "lines_added": 3, "lines_removed": 1, "tried": 2,
+        "complete": False, "verified": True,
+    }  # fmt: skip
     evidence = h.evidence().model_validate(
-        {"verdict": "proven", "isolation": "bubblewrap", "base": [fails] * 3, "snapshot": [passes] * 3, "hunks": [hunk]}
-    )
+        {
+            "verdict": "proven", "isolation": "bubblewrap", "base": [fails] * 3, "snapshot": [passes] * 3,
+            "hunks": [hunk], "minimal": minimal,
+            "transitions": {"fail_to_pass": {"count": 1, "ids": ["t.py::test_a"]}},
+            "flaky_tests": [{"test": "u.py::test_b", "side": "base", "failed": 1, "runs": 3}],
+        }
+    )  # fmt: skip
     place.record(*h.TO_READY, h.replay, dataclasses.replace(h.proven, evidence=evidence))
     told = place.learnd("show", h.JOB, "--json").json["evidence"]
     assert [one["ok"] for one in told["base"] + told["snapshot"]] == [False] * 3 + [True] * 3
-    assert told["hunks"] == [{"file": "a.py", "lines": [3, 5], "verdict": "exercised"}]
+    assert told["hunks"] == [{**hunk, "together": []}]
+    assert (told["tests"]["fail_to_pass"]["count"], told["minimal"]["hunks"]) == (1, [0])
     lines = place.learnd("show", h.JOB).lines
+    shown = "\n".join(lines)
+    assert "tests: 1 fail to pass, 0 pass to pass, 0 fail to fail, 0 pass to fail" in shown
+    assert "flaky on the base: u.py::test_b, failed 1 of 3" in shown
+    assert f"smallest proven change: 1 of 1 hunks, +3 -1, {h.FILE.path} (the time was up" in shown
     assert any(line.split()[:3] == ["base", "3", "fails"] for line in lines)
     assert any(line.split()[:2] == ["exercised", "a.py:3-5"] for line in lines)
 
