@@ -29,7 +29,6 @@ CREATE TABLE IF NOT EXISTS {prefix}jobs (
     updated_at TEXT NOT NULL
 ) STRICT;
 CREATE INDEX IF NOT EXISTS {prefix}jobs_run ON {prefix}jobs (repo_id, task_id, run_id);
-CREATE INDEX IF NOT EXISTS {prefix}jobs_status ON {prefix}jobs (status);
 CREATE TABLE IF NOT EXISTS {prefix}patterns (
     id TEXT PRIMARY KEY,
     version INTEGER NOT NULL,

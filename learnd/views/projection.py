@@ -13,6 +13,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Mapping
 from importlib import resources
 from operator import attrgetter
+from typing import NamedTuple
 
 from events import catalog as e
 from events.recorded import Recorded
@@ -46,9 +47,25 @@ def create_tables(connection: sqlite3.Connection, prefix: str = "") -> None:
             connection.execute(statement.format(prefix=prefix))
 
 
-def project(connection: sqlite3.Connection, recorded: Iterable[Recorded], prefix: str = "") -> int:
-    """Bring the read models from just before `recorded` to just after it. Returns the last position, 0 of nothing."""
-    job_rows, pattern_rows = Rows(connection, f"{prefix}jobs"), Rows(connection, f"{prefix}patterns")
+class Hot(NamedTuple):
+    """The rows of the tables that nearly every event changes."""
+
+    jobs: Rows
+    patterns: Rows
+
+    @classmethod
+    def of(cls, connection: sqlite3.Connection, prefix: str = "") -> Hot:
+        return cls(Rows(connection, f"{prefix}jobs"), Rows(connection, f"{prefix}patterns"))
+
+
+def project(
+    connection: sqlite3.Connection, recorded: Iterable[Recorded], prefix: str = "", hot: Hot | None = None
+) -> int:
+    """Bring the read models from just before `recorded` to just after it. Returns the last position, 0 of nothing.
+
+    `hot` is what the projection of the events just before kept in memory, on the same connection.
+    """
+    job_rows, pattern_rows = hot or Hot.of(connection, prefix)
     measured: list[Measure] = []
     position = 0
     for record in recorded:

@@ -11,6 +11,9 @@ import sqlite3
 
 Columns = dict[str, object]
 
+KEPT = 100
+"""Rows that stay in memory after they were written: those that the next append is likely to change."""
+
 
 class Rows:
     """The rows of `table`, by their column `id`. Table and column names come from learnd alone, never from data."""
@@ -29,7 +32,7 @@ class Rows:
     def get(self, identity: str) -> Columns | None:
         """The row as it is after all changes, None when there is none. Only `change` may change it.
 
-        Of a row that was added since the last flush, columns that nobody named are missing.
+        Of a row that was added here, columns that nobody named are missing.
         """
         row = self._rows.get(identity)
         if row is None:
@@ -61,7 +64,7 @@ class Rows:
         self.change(identity, {column: now + by})
 
     def flush(self) -> None:
-        """Write every change and let go of all rows."""
+        """Write every change, and let go of the rows where they are many."""
         for identity, columns in self._changed.items():
             if columns is self._rows[identity]:
                 marks = ", ".join("?" * len(columns))
@@ -72,4 +75,5 @@ class Rows:
                 query = f"UPDATE {self._table} SET {names} WHERE id = ?"  # noqa: S608
                 self._connection.execute(query, (*columns.values(), identity))
         self._changed.clear()
-        self._rows.clear()
+        if len(self._rows) > KEPT:
+            self._rows.clear()

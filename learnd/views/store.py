@@ -15,7 +15,7 @@ from pathlib import Path
 from events.layouts import MIGRATIONS, Migration
 from events.log import EventLog
 from events.recorded import Recorded
-from learnd.views.projection import TABLES, VERSION, create_tables, project
+from learnd.views.projection import TABLES, VERSION, Hot, create_tables, project
 
 BATCH = 2000
 
@@ -27,15 +27,33 @@ _CURSOR = (
 
 def open_for_writing(path: Path, migrations: tuple[Migration, ...] = MIGRATIONS) -> EventLog:
     """The log with current read models, for the one holder of its lock. Raises LogUnusable."""
-    log = EventLog.create_or_open(path, _project_and_advance, migrations)
+    log = EventLog.create_or_open(path, _Projection(), migrations)
     bring_up_to_date(log)
     return log
 
 
-def _project_and_advance(connection: sqlite3.Connection, recorded: Sequence[Recorded]) -> None:
-    project(connection, recorded)
-    if recorded:
-        connection.execute("UPDATE read_models SET position = ?", (recorded[-1].position,))
+class _Projection:
+    """Follows the log append by append, and keeps the rows that it wrote last in memory.
+
+    They count only while every append was seen and stands: where positions do not go on from the last one, something
+    was rolled back, or another connection wrote.
+    """
+
+    def __init__(self) -> None:
+        self._hot: Hot | None = None
+        self._connection: sqlite3.Connection | None = None
+        self._position = 0
+
+    def __call__(self, connection: sqlite3.Connection, recorded: Sequence[Recorded]) -> None:
+        if not recorded:
+            return
+        known = self._connection is connection and recorded[0].position == self._position + 1
+        hot = self._hot if known else None
+        self._hot = None  # until all of this is written
+        hot = hot or Hot.of(connection)
+        self._position = project(connection, recorded, hot=hot)
+        connection.execute("UPDATE read_models SET position = ?", (self._position,))
+        self._hot, self._connection = hot, connection
 
 
 def bring_up_to_date(log: EventLog) -> None:
@@ -55,7 +73,8 @@ def _fold_after(log: EventLog, position: int) -> None:
     records = log.read_all(after=position)
     while batch := list(islice(records, BATCH)):
         with log.writing() as connection:
-            _project_and_advance(connection, batch)
+            position = project(connection, batch)
+            connection.execute("UPDATE read_models SET position = ?", (position,))
 
 
 def rebuild(log: EventLog) -> int:
