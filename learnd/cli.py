@@ -411,10 +411,17 @@ def verify(
     accept_loss: Annotated[
         bool, typer.Option("--accept-loss", help="Go on with a log that is not what it was known to be.")
     ] = False,
+    exported: Annotated[
+        Path | None, typer.Option("--export", metavar="FILE", help="Check an exported file, by its own hashes.")
+    ] = None,
     json: Json = False,
     log: Log = None,
 ) -> int:
     """Check the whole log, and every head that was anchored outside of it; or what a job's evidence rests on."""
+    if exported is not None:
+        from learnd.verbs import export as written
+
+        return written.verify_export(exported, as_json=json)
     if job is not None:
         from learnd.verbs import evidence
 
@@ -434,6 +441,41 @@ def replay(job: Job, json: Json = False, log: Log = None) -> int:
     from learnd.verbs import evidence
 
     return evidence.replay(log, job, as_json=json)
+
+
+@app.command(rich_help_panel=KEEP, epilog="Example: learnd export --format cloudevents -o log.jsonl")
+def export(
+    form: Annotated[str, typer.Option("--format", metavar="jsonl|cloudevents", help="What a line is.")] = "jsonl",
+    after: Annotated[int, typer.Option("--after", metavar="POSITION", min=0, help="Only what came later.")] = 0,
+    types: Annotated[list[str] | None, typer.Option("--type", metavar="TYPE", help="Only these; repeatable.")] = None,
+    job: Annotated[str | None, typer.Option("--job", metavar="JOB", help="Only this job and its pattern.")] = None,
+    repo: Annotated[
+        str | None, typer.Option("--repo", metavar="REPO", help="Only this repository's; a path or an id.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write this file, whole or not at all.")
+    ] = None,
+    log: Log = None,
+) -> int:
+    """Print the log's events, a JSON object a line: envelopes, or CloudEvents 1.0."""
+    from learnd.verbs import export as verb
+
+    return verb.export(log, form, verb.Chosen(after, types or [], job, repo), output)
+
+
+@app.command(rich_help_panel=KEEP, epilog='Example: learnd forget ~/src/old-shop --reason "archived"')
+def forget(
+    repo: Annotated[str, typer.Argument(metavar="REPO", help="A path in it, where it stood, or its id.")],
+    yes: Yes = False,
+    approver: Approver = None,
+    reason: Reason = "",
+    log: Log = None,
+) -> int:
+    """Watch a repository no longer and delete what is kept of it, showing first what that is."""
+    from learnd.verbs import decide
+    from learnd.verbs import forget as verb
+
+    return verb.forget(log, repo, decide.Word(approver, reason), yes=yes)
 
 
 @app.command(rich_help_panel=KEEP, epilog="Example: learnd rebuild")

@@ -3,6 +3,7 @@
 - The main thread waits, watches the others, pings systemd and answers signals. When it stops, pings stop.
 - The intake thread alone looks at manifests, from the watcher's queue and from sweeps, and says what is watched.
 - Workers advance jobs; the control thread answers people; the alerts thread tells them.
+- The keeping thread deletes what may go.
 
 SIGTERM and SIGINT drain: no new effect starts, running replays are interrupted and resume next time.
 SIGHUP reads the settings again: it drains and starts anew inside the same process, which keeps the log's lock.
@@ -29,7 +30,6 @@ from learnd.engine import Engine
 from learnd.identity import user_name
 from learnd.keeping.anchor import drop_anchor
 from learnd.repositories import register
-from learnd.retention import prune_all
 from learnd.settings import Settings, SettingsInvalid, read_settings
 from learnd.views.queries import WorkTreeRow
 from learnd.watcher import Watcher, watch_limits, watches_in_use
@@ -63,6 +63,7 @@ class Daemon:
         self._news: queue.SimpleQueue[tuple[str, str] | None] = queue.SimpleQueue()
         self._sweep = threading.Event()
         self._sweep_at = 0.0
+        self._to_delete = threading.Event()
         self._beat = time.monotonic()
         self._systemd = Announcer.of_environment()
 
@@ -85,6 +86,7 @@ class Daemon:
         engine.start()
         watcher = Watcher(lambda tree, path: self._news.put((tree, path)), self._lost)
         engine.desk.watched = lambda tree: self._lost(f"{tree} was registered")
+        engine.desk.forgotten = self._forgot
         controls = [
             Control(folder, engine.desk.answer, lambda: self._health(engine)) for folder in self._socket_folders
         ]
@@ -98,6 +100,7 @@ class Daemon:
         else:
             log.warning("learning is off", setting="LEARNING_PIPELINE_ENABLED=0")
         threads.append(threading.Thread(target=engine.alerts.run, args=(engine.draining,), name="alerts"))
+        threads.append(threading.Thread(target=self._keep, args=(engine,), name="keeping"))
         for thread in threads:
             thread.start()
         self._systemd.say("READY=1", f"STATUS={'watching' if self._settings.learning_enabled else 'learning is off'}")
@@ -122,6 +125,7 @@ class Daemon:
         log.info("draining")
         engine.drain()
         self._news.put(None)
+        self._to_delete.set()
         if self._settings.learning_enabled:
             watcher.stop()
         self._join(threads)
@@ -197,7 +201,7 @@ class Daemon:
         self._news.put(None)
 
     def _take_in(self, engine: Engine, watcher: Watcher) -> None:
-        self._sweep_at = prune_at = 0.0
+        self._sweep_at = 0.0
         while not self._is_over(engine):
             lost = self._sweep.is_set()
             if lost or time.monotonic() >= self._sweep_at:
@@ -207,10 +211,6 @@ class Daemon:
                     self._sweep_all(engine, watcher)
                 if lost:
                     self._sweep_soon(SETTLE_SECONDS)
-            if time.monotonic() >= prune_at:
-                prune_at = time.monotonic() + PRUNE_SECONDS
-                with _patient():
-                    prune_all(engine.place, lambda: self._is_over(engine))
             try:
                 news = self._news.get(timeout=min(1.0, max(0.0, self._sweep_at - time.monotonic())))
             except queue.Empty:
@@ -239,6 +239,9 @@ class Daemon:
 
     def _sweep_all(self, engine: Engine, watcher: Watcher) -> None:
         trees = engine.views().work_trees()
+        paths = {tree.path for tree in trees}
+        watcher.leave_all_but(paths)
+        engine.intake.leave_all_but(paths)
         for tree in trees:
             watcher.watch(tree.path)
             for seen in engine.sweep(tree):
@@ -265,6 +268,26 @@ class Daemon:
                 trees=len(trees),
                 mend="raise fs.inotify.max_user_watches",
             )
+
+    # --- keeping ---
+
+    def _forgot(self) -> None:
+        self._lost("a repository was forgotten")
+        self._to_delete.set()
+
+    def _keep(self, engine: Engine) -> None:
+        """Delete what may go: at the start and then every hour; of a forgotten repository at once."""
+        prune_at = 0.0
+        while not engine.draining.is_set():
+            self._to_delete.clear()
+            busy = False
+            with _patient():
+                busy = engine.clear_forgotten().busy
+            if time.monotonic() >= prune_at:
+                prune_at = time.monotonic() + PRUNE_SECONDS
+                with _patient():
+                    engine.prune(engine.draining.is_set)
+            self._to_delete.wait(1.0 if busy else max(0.0, prune_at - time.monotonic()))
 
     # --- working ---
 

@@ -21,6 +21,7 @@ from learnd.harvest.faults import DiskFull, SnapshotError
 from learnd.harvest.gitfolder import NotARepository
 from learnd.identity import approvers, may_ask, user_name
 from learnd.intake import Intake
+from learnd.keeping.forget import forget
 from learnd.keeping.noting import note_backup
 from learnd.library.files import Library, find_edit
 from learnd.library.folders import FolderRefused
@@ -33,6 +34,7 @@ from learnd.requests import (
     ApproveJob,
     DeprecatePattern,
     DismissJob,
+    ForgetRepo,
     LearnRun,
     NoteBackup,
     PromotePattern,
@@ -56,7 +58,14 @@ from state.refusal import Refused
 log = structlog.get_logger("learnd.desk")
 
 PersonRequest = (
-    ApproveJob | DismissJob | PromotePattern | RejectPattern | DeprecatePattern | RestorePattern | ReportRegression
+    ApproveJob
+    | DismissJob
+    | PromotePattern
+    | RejectPattern
+    | DeprecatePattern
+    | RestorePattern
+    | ReportRegression
+    | ForgetRepo
 )
 
 WorkRequest = RegisterRepo | LearnRun | RebuildModels
@@ -64,7 +73,7 @@ WorkRequest = RegisterRepo | LearnRun | RebuildModels
 
 
 class Desk:
-    """`watched` hears of a newly registered work tree."""
+    """`watched` hears of a newly registered work tree, `forgotten` that something is to be deleted."""
 
     def __init__(
         self,
@@ -72,11 +81,13 @@ class Desk:
         intake: Intake,
         publisher: Publisher,
         watched: Callable[[str], None] = lambda _tree: None,
+        forgotten: Callable[[], object] = lambda: None,
     ) -> None:
         self._place = place
         self._intake = intake
         self._publisher = publisher
         self.watched = watched
+        self.forgotten = forgotten
 
     def answer(self, text: bytes | str, uid: int) -> Reply:
         """The reply to a request's JSON from the user with this uid. Raises pydantic's ValidationError."""
@@ -109,6 +120,12 @@ class Desk:
                 tree = register(self._place.door, self._place.views(), Path(request.path), actor)
                 self.watched(tree.path)
                 return Reply(code="ok", message=f"{tree.path} is registered", data={"repo": tree.repo_id})
+            case ForgetRepo():
+                reply = forget(request, self._person(request, actor), self._place)
+                if reply.ok:
+                    self._publisher.leave_forgotten()
+                    self.forgotten()
+                return reply
             case LearnRun():
                 return self._learn(request)
             case TryAlerts():
@@ -159,6 +176,9 @@ class Desk:
     ) -> Reply:
         row = self._place.views().pattern(request.pattern)
         person = self._person(request, actor)
+        if self._place.views().is_forgotten(row.repo_id):
+            message = f"pattern {row.id[:8]}: {row.repo_path} was forgotten; its files are the repository's alone"
+            return Reply(code="forgotten", message=message)
         if isinstance(request, ReportRegression):
             return regressions.answer(request, self._place, self._publisher, person)
         command: Command | Reply

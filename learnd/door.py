@@ -17,7 +17,7 @@ from state import host as hosts
 from state import job as jobs
 from state import pattern as patterns
 from state import repository as repositories
-from state.commands import AddWorkTree, JobCommand, MoveRepository, PatternCommand, RegisterRepository
+from state.commands import JobCommand, PatternCommand, RepositoryCommand
 from state.decide import Command, Entity, decide
 from state.host import Host
 from state.job import Job
@@ -110,9 +110,7 @@ def stream_of(command: Command) -> str:
             return f"job-{command.job_id}"
         case PatternCommand():
             return f"pattern-{command.pattern_id}"
-        case RegisterRepository() | MoveRepository() | AddWorkTree():
-            return f"repo-{command.repo_id}"
-    return hosts.STREAM
+    return f"repo-{command.repo_id}" if isinstance(command, RepositoryCommand) else hosts.STREAM
 
 
 def fold(stream: str, records: Sequence[Recorded]) -> Entity:

@@ -11,14 +11,14 @@ import os
 import shutil
 import threading
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
 
 import structlog
 
-from events.catalog import FaultKind, JobDismissed, RunReopened
+from events.catalog import FaultKind, JobDismissed, JobOpened, RunObserved, RunReopened
 from events.log import AppendFailed, AppendOutcomeUnknown, EventLog, LogLock
 from events.recorded import Recorded
 from learnd.alerts.dispatch import Dispatch
@@ -29,8 +29,10 @@ from learnd.harvest.faults import DiskFull, SnapshotError
 from learnd.harvest.gitfolder import NotARepository
 from learnd.intake import BaseTree, Intake, Seen
 from learnd.keeping.anchor import drop_anchor
+from learnd.keeping.forget import Cleared, clear, dismiss_jobs
 from learnd.keeping.migrations import record_migrations
 from learnd.keeping.opening import open_kept
+from learnd.keeping.retention import Round
 from learnd.leftovers import sweep_state
 from learnd.publisher import Publisher
 from learnd.runner import Runner, Stopped
@@ -69,7 +71,7 @@ class Engine:
         self.runner = Runner(self.place, self._published)
         self.draining = threading.Event()
         self._model_pauses = 0
-        self.desk = Desk(self.place, self.intake, self.publisher)
+        self.desk = Desk(self.place, self.intake, self.publisher, forgotten=self.clear_forgotten)
 
     @classmethod
     @contextlib.contextmanager
@@ -105,7 +107,10 @@ class Engine:
                 job_id = record.stream.removeprefix("job-")
                 if isinstance(record.data, JobDismissed | RunReopened):
                     self.runner.cancel(job_id)
-                self._wake(self.views().job(job_id))
+                row = self.views().job(job_id)
+                if isinstance(record.data, JobOpened | RunObserved) and self.views().is_forgotten(row.repo_id):
+                    dismiss_jobs(self.place)  # it was being looked at while somebody had it forgotten
+                self._wake(row)
         self.alerts.heard(recorded)
 
     def _wake(self, row: JobRow) -> None:
@@ -127,6 +132,7 @@ class Engine:
         )
         self._clear_work()
         self.runner.recover()
+        dismiss_jobs(self.place)
         self.publisher.everything()
         self.probe_faults()  # what was wrong when the last one worked here may be mended
         if self.settings.learning_enabled:
@@ -154,6 +160,16 @@ class Engine:
             sweep_work(root, ())
             with contextlib.suppress(OSError):  # not there, or something of somebody else's is in it
                 root.rmdir()
+
+    # --- keeping ---
+
+    def clear_forgotten(self) -> Cleared:
+        """Delete what is left of forgotten repositories, as far as no worker is busy with it."""
+        return clear(self.place, self.scheduler.has_in_hand, self.draining.is_set)
+
+    def prune(self, stopped: Callable[[], bool]) -> int:
+        """Delete what retention says may go, until `stopped`. Returns the bytes freed."""
+        return Round(self.place, stopped).prune()
 
     # --- taking runs in ---
 

@@ -86,8 +86,8 @@ class Publisher:
 
     def _job(self, job_id: str) -> None:
         row = self._place.views().job(job_id)
-        if row.status in UNPUBLISHED or not self._is_latest(row):
-            return  # a later completion of the same run owns the manifest now
+        if row.status in UNPUBLISHED or not self._is_latest(row) or self._place.views().is_forgotten(row.repo_id):
+            return  # a later completion of the same run owns the manifest now; a forgotten repository's is its own
         repo, manifest = Path(row.repo_path), Path(row.manifest_path)
         if not os.path.lexists(manifest):
             return  # the run was deleted, and whom it would have told with it
@@ -125,6 +125,20 @@ class Publisher:
             key = (repo_id, repo_path)
             self._late_trees.discard(key)
             self._attempt(key, self._late_trees, repo_path, lambda: self._patterns(repo_path))
+
+    def leave_forgotten(self) -> None:
+        """Nothing is owed to a forgotten repository any more, and what could not be written there troubles nobody."""
+        views = self._place.views()
+        for row in views.forgotten():
+            jobs = {job.id for job in views.jobs(repo_id=row.id)}
+            trees = {str(path) for (path,) in views.rows("SELECT path FROM work_trees")}
+            with self._lock:
+                self._late_jobs -= jobs
+                self._late_trees = {key for key in self._late_trees if key[0] != row.id}
+                self._late_tasks = {key for key in self._late_tasks if key[0] in trees}
+                for shown in list(self.troubles):
+                    if shown in jobs or (shown.startswith(row.path) and row.path not in trees):
+                        del self.troubles[shown]
 
     def _patterns(self, repo_path: str) -> None:
         if not Path(repo_path).is_dir():

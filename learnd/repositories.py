@@ -48,6 +48,14 @@ def register(door: Door, views: Views, path: Path, actor: str) -> WorkTreeRow:
     return _row(views, tree)
 
 
+def recognized(views: Views, path: Path) -> RepositoryRow | None:
+    """The registered repository that stands at `path` now, wherever it was when it was registered.
+
+    Raises NotARepository.
+    """
+    return _known(views, identify(path))
+
+
 def _storable(*paths: str) -> bool:
     try:
         return all(path.encode() for path in paths)

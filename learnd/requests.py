@@ -101,6 +101,13 @@ class NoteBackup(Request):
     size_bytes: int = Field(ge=0)
 
 
+class ForgetRepo(Request):
+    """Watch the repository no longer, and delete what is kept of it. `repo` is its whole id."""
+
+    verb: Literal["forget"] = "forget"
+    repo: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")
+
+
 class TryAlerts(Request):
     """Send a test through each configured channel, or through `channel` alone."""
 
@@ -117,6 +124,7 @@ AnyRequest = Annotated[
     | RestorePattern
     | ReportRegression
     | RegisterRepo
+    | ForgetRepo
     | LearnRun
     | RebuildModels
     | TryAlerts
@@ -132,6 +140,7 @@ REQUEST: TypeAdapter[
     | RestorePattern
     | ReportRegression
     | RegisterRepo
+    | ForgetRepo
     | LearnRun
     | RebuildModels
     | TryAlerts

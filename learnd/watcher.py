@@ -20,7 +20,7 @@ import logging
 import os
 import stat
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -93,6 +93,11 @@ class Watcher:
         # In this order: a `.runs/` that appears in between is heard of, or seen here.
         self._hold((tree, False), tree, renewed=False)
         self._hold((tree, True), _runs_folder(tree), renewed=renewed)
+
+    def leave_all_but(self, trees: Collection[str]) -> None:
+        """Watch no other work trees than these any longer."""
+        for key in [key for key in self._watched if key[0] not in trees]:
+            self._observer.unschedule(self._watched.pop(key).watch)
 
     def _hold(self, key: tuple[str, bool], folder: str | None, *, renewed: bool) -> None:
         """Have `folder` watched, and no other in its place. `renewed`: an inode's number may be given again."""

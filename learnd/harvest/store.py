@@ -13,8 +13,6 @@ from __future__ import annotations
 import fcntl
 import os
 import re
-import shutil
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,7 +32,6 @@ __all__ = ["EXECUTABLE", "FILE", "GITLINK", "LINK", "Numstat", "SnapshotStore", 
 _REPO_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _TAG = re.compile(r"learning-snapshot-[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _MESSAGES_MAX = 20
-_DAY_S = 86_400
 
 
 class SnapshotStore(Trees):
@@ -58,11 +55,7 @@ class SnapshotStore(Trees):
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Alone in this store: what is captured inside the block is referenced before retention can look at it."""
-        with disk_faults(), (self.home / "lock").open("a") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            # Whoever left these was killed: references change only in here.
-            for stale in (*(self.git_dir / "refs").rglob("*.lock"), *self.git_dir.glob("*.lock")):
-                stale.unlink(missing_ok=True)
+        with locked(self.home):
             yield
 
     # --- taking -------------------------------------------------------------------------------------
@@ -83,7 +76,7 @@ class SnapshotStore(Trees):
         return taken
 
     def hold(self, tree: str) -> None:
-        """Copy what `tree` borrows and keep it until retention's age has passed since the last `hold`."""
+        """Copy what `tree` borrows and keep it until no job needs it any more (see `retention.let_go`)."""
         self.keep(tree)
         self._own.run("update-ref", f"refs/learnd/held/{checked(tree)}", tree)
         os.utime(self.git_dir / "refs/learnd/held" / tree)
@@ -138,11 +131,11 @@ class SnapshotStore(Trees):
 
     def tag(self, name: str, commit: str) -> None:
         """Point the tag `name` at `commit`; a retry moves it and leaves no second one."""
-        self._own.run("update-ref", f"refs/tags/{_tag(name)}", checked(commit))
+        self._own.run("update-ref", tag_ref(name), checked(commit))
 
     def tagged(self, name: str) -> str | None:
         """The commit a tag points at, None when there is no such tag."""
-        status, output, _ = self._own.attempt("rev-parse", "--verify", "--quiet", f"refs/tags/{_tag(name)}")
+        status, output, _ = self._own.attempt("rev-parse", "--verify", "--quiet", tag_ref(name))
         return output.decode().strip() if status == 0 else None
 
     def save_record(self, snapshot_id: str, content: bytes) -> None:
@@ -204,39 +197,22 @@ class SnapshotStore(Trees):
         asked = ("log", "--format=%H %cI %an: %s", "--no-show-signature", "--max-count=50", checked(head))
         return self._own.attempt(*asked, borrow=True)[1]
 
-    # --- retention ----------------------------------------------------------------------------------
 
-    def prune(self, tags: tuple[str, ...], *, held_before: float) -> None:
-        """Delete `tags`, trees held last before `held_before` (seconds since 1970), and objects nothing refers to.
+@contextmanager
+def locked(home: Path) -> Iterator[None]:
+    """Alone in the store at `home`. Raises DiskFull, OSError (there is no such store)."""
+    git_dir = home / "store.git"
+    with disk_faults(), (home / "lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        # Whoever left these was killed: references change only in here.
+        for stale in (*(git_dir / "refs").rglob("*.lock"), *git_dir.glob("*.lock")):
+            stale.unlink(missing_ok=True)
+        yield
 
-        Objects younger than a day stay: a replay may be at work on trees that no reference names. Call it `locked`.
-        """
-        for name in tags:
-            self._own.run("update-ref", "-d", f"refs/tags/{_tag(name)}")
-            usertag.remove_tag(self.folder, name)
-            self._record(name.removeprefix("learning-snapshot-")).unlink(missing_ok=True)
-        held = self.git_dir / "refs/learnd/held"
-        for ref in sorted(held.iterdir()) if held.is_dir() else ():
-            if ref.stat().st_mtime < held_before:
-                self._own.run("update-ref", "-d", f"refs/learnd/held/{checked(ref.name)}")
-        (self.home / "stat-cache").unlink(missing_ok=True)
-        self._sweep()
-        self._own.run("repack", "-A", "-d", "-q", "--unpack-unreachable=1.day.ago")
-        self._own.run("prune", "--expire=1.day.ago")
 
-    def _sweep(self) -> None:
-        """Remove what killed captures left: only a capture under way may own something younger than a day."""
-        limit = time.time() - _DAY_S
-        for left in (*self.home.glob("capture-*"), *self.home.glob("index-*"), *self.home.glob("tarball-*")):
-            if left.stat().st_mtime < limit:
-                shutil.rmtree(left)
-        for left in (*self.git_dir.glob("sharedindex.*"), *self.git_dir.glob("fast_import_crash_*")):
-            left.unlink(missing_ok=True)
-
-    def size(self) -> int:
-        """Bytes on disk of the stored objects."""
-        files = (file for file in (self.git_dir / "objects").rglob("*") if file.is_file())
-        return sum(file.stat().st_size for file in files)
+def tag_ref(name: str) -> str:
+    """The full name of a tag of learnd's. Raises SnapshotError for any other name."""
+    return f"refs/tags/{_tag(name)}"
 
 
 def _tag(name: str) -> str:

@@ -73,8 +73,6 @@ class _Drive:
     done: threading.Event = field(default_factory=threading.Event)
 
     def run(self, roots: Sequence[Path]) -> int:
-        from learnd.retention import prune_all
-
         known = {tree.path for tree in self.engine.views().work_trees()}
         statuses = {row.id: row.status for row in self.engine.views().jobs()}
         if not (roots or known or statuses):
@@ -87,7 +85,8 @@ class _Drive:
             self._work()
             self.engine.alerts.settle(ALERTS_SECONDS, lambda: self.stopped_by is not None)
             self._finish()
-            prune_all(self.engine.place, lambda: self.stopped_by is not None)
+            self.engine.clear_forgotten()
+            self.engine.prune(lambda: self.stopped_by is not None)
         self.engine.stop(drained=True)
         return self._report()
 

@@ -48,7 +48,7 @@ class Start:
 def tail(log: Path | None, *, follow: bool, job: str | None, types: list[str], since: str | None, as_json: bool) -> int:
     """Print events: the last 20 that match, or all that match after `since`; then, with `follow`, every new one."""
     place = place_of(log)
-    wanted_types = _types(types)
+    wanted_types = types_named(types)
     start = _start(since) if since is not None else None
     if follow:
         if not place.has_log():
@@ -90,7 +90,7 @@ def _flush() -> None:
 # --- which events ---
 
 
-def _types(given: list[str]) -> frozenset[str]:
+def types_named(given: list[str]) -> frozenset[str]:
     """Names of event types, however they were typed. Raises Stop."""
     from events.catalog import CATALOG  # brings pydantic
 

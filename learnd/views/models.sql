@@ -24,6 +24,8 @@ CREATE TABLE IF NOT EXISTS {prefix}jobs (
     spent_usd REAL NOT NULL DEFAULT 0,
     urgent INTEGER NOT NULL DEFAULT 0,
     retry_at TEXT,
+    tarball TEXT,
+    tarball_copy TEXT,
     freed_bytes INTEGER,
     opened_at TEXT NOT NULL,
     updated_at TEXT NOT NULL

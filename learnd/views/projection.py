@@ -176,6 +176,12 @@ def _stalled(event: e.Event) -> Columns:
     return {**_shows(cause="cause")(event), "detail": f"expected {expected}, found {found}"}
 
 
+def _taken(event: e.Event) -> Columns:
+    copy = attrgetter("snapshot.storage_copy")(event)
+    return {**_TAKEN(event), "tarball_copy": None if copy is None else copy.path}
+
+
+_TAKEN = _shows(diff_sha256="snapshot.diff.sha256", tree="snapshot.tree", tarball="snapshot.tarball.path")
 _RUN = {name: name for name in ("repo_id", "repo_path", "task_id", "run_id", "manifest_path")}
 _DETAIL = _shows(detail="detail")
 _WHY = _shows(cause="cause", detail="detail")
@@ -184,7 +190,7 @@ _SAYS: Mapping[type[e.Event], Says] = {
     e.RunObserved: _shows(**_RUN, started_at="started_at"),
     e.RunEnded: _shows(**_RUN, completed_at="completed_at", cause="outcome"),
     e.JobOpened: _shows(**_RUN, started_at="started_at", completed_at="completed_at"),
-    e.SnapshotTaken: _shows(diff_sha256="snapshot.diff.sha256", tree="snapshot.tree"),
+    e.SnapshotTaken: _taken,
     e.ScenarioSynthesized: _shows(scenario_source="scenario.source"),
     e.ManualScenarioSupplied: _shows(scenario_source="scenario.source"),
     e.ChangeValidated: _shows(evidence="evidence.verdict", isolation="evidence.isolation"),

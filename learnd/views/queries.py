@@ -9,7 +9,7 @@ from typing import TypeVar
 from learnd.ids import SHORTEST
 from learnd.views.alerts import AlertViews
 
-MODELS_VERSION = 5
+MODELS_VERSION = 6
 """Of the fold in `projection.py`; here, where asking for it costs a reading verb nothing."""
 
 ROW = TypeVar("ROW", "JobRow", "PatternRow", "RepositoryRow", "WorkTreeRow", "FaultRow")
@@ -123,8 +123,8 @@ class Views:
         self._connection = connection
         self.alerts = AlertViews(connection)
 
-    def rows(self, query: str, values: tuple[object, ...] = ()) -> list[tuple[object, ...]]:
-        """The rows of a query on the read models."""
+    def rows(self, query: str, values: tuple[object, ...] | dict[str, str] = ()) -> list[tuple[object, ...]]:
+        """The rows of a query on the read models; `values` by place, or by name."""
         return self._connection.execute(query, values).fetchall()
 
     def repositories_at(self, path: str) -> tuple[str, ...]:

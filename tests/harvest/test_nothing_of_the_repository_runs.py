@@ -9,7 +9,7 @@ import pytest
 from harvest_repos import User, fingerprint, new_user, request_for, settings_for
 
 from learnd.harvest.repository import identify
-from learnd.harvest.retention import prune
+from learnd.harvest.retention import StoredSnapshots
 from learnd.harvest.snapshot import git_reports, take_snapshot, verify_snapshot
 from learnd.harvest.store import SnapshotStore
 
@@ -106,7 +106,9 @@ def test_no_filter_hook_monitor_or_driver_runs_and_the_bytes_are_raw(
     assert store.tree_of(store.resolve_head() or "") is not None
     assert observed.tree == record.tree
     assert (tmp_path / "dest/b.py").read_bytes() == b"$Id$\r\nraw, changed\n"
-    prune(record, store, now="2100-01-01T00:00:00.000Z")
+    stored = StoredSnapshots(store.home, [store.repo])
+    stored.remove(record, ())
+    stored.clean()
     assert list(ran.iterdir()) == []
     assert fingerprint(user.root / ".git") == before
 

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from pathlib import Path
 
 import pytest
 from harvest_repos import User, request_for, settings_for
 
-from learnd import clock
-from learnd.harvest.retention import prune
+from events.values import SnapshotRecord
+from learnd.harvest.retention import StoredSnapshots
 from learnd.harvest.snapshot import take_snapshot, verify_snapshot
 from learnd.harvest.store import SnapshotStore
 
-LATER = "2100-01-01T00:00:00.000Z"
+
+def prune(record: SnapshotRecord, store: SnapshotStore, spared: tuple[str, ...] = ()) -> int:
+    """Remove a snapshot and clean the store; returns the bytes that were said to be freed by it."""
+    stored = StoredSnapshots(store.home, [store.repo])
+    freed = stored.bytes_of(record, spared)
+    stored.remove(record, spared)
+    stored.clean()
+    return freed
 
 
 def age(store: SnapshotStore, days: int) -> None:
@@ -32,7 +40,7 @@ def test_tag_files_and_objects_go_and_shared_objects_stay(user: User, store: Sna
     second = take_snapshot(request_for(user, job_id="33" * 32, suffix="-3"), store, settings_for(state))
     own = next(entry.object_id for entry in store.list_files(first.tree) if entry.path == "own")
     age(store, 40)
-    freed = prune(first, store, now=clock.now())
+    freed = prune(first, store)
     # Two tarballs of 130 KB and one object of 80 KB.
     assert 330_000 < freed < 360_000
     assert store.tagged(first.tag) is None
@@ -41,14 +49,62 @@ def test_tag_files_and_objects_go_and_shared_objects_stay(user: User, store: Sna
     assert first.storage_copy is not None
     assert not Path(first.storage_copy.path).exists()
     verify_snapshot(second, store)
-    assert prune(first, store, now=clock.now()) == 0
+    assert prune(first, store) == 0
 
 
 def test_objects_younger_than_a_day_stay_for_replays_at_work(user: User, store: SnapshotStore, state: Path) -> None:
     user.write("own", os.urandom(80_000))
     record = take_snapshot(request_for(user), store, settings_for(state))
-    prune(record, store, now=LATER)
+    prune(record, store)
     assert store.intact(record.tree) is None
+    stored = StoredSnapshots(store.home, [store.repo])
+    assert not stored.cleaning_due()
+    age(store, 2)
+    os.utime(store.home / "cleaned", (1, time.time() - 2 * 86_400))
+    assert stored.cleaning_due(), "a day later they are due"
+    stored.clean()
+    assert not store.has(record.tree)
+    os.utime(store.home / "cleaned", (1, 1))
+    assert not stored.cleaning_due(), "nothing is left to sweep"
+
+
+def test_a_removal_that_a_crash_cut_short_is_seen_and_finished(user: User, store: SnapshotStore, state: Path) -> None:
+    record = take_snapshot(request_for(user), store, settings_for(state))
+    stored = StoredSnapshots(store.home, [store.repo])
+    stored.clean()
+    stored.remove_outside(record, ())
+    assert [known.tag for known, _ in stored.records()] == [record.tag]
+    stored.remove(record, ())
+    stored.remove(record, ())
+    assert list(stored.records()) == []
+    assert stored.cleaning_due()
+
+
+def test_a_tarball_that_another_snapshot_needs_stays(user: User, store: SnapshotStore, state: Path) -> None:
+    record = take_snapshot(request_for(user), store, settings_for(state))
+    assert record.storage_copy is not None
+    prune(record, store, (record.storage_copy.path,))
+    assert Path(record.storage_copy.path).exists()
+    assert not Path(record.tarball.path).exists()
+
+
+def test_what_is_not_the_tarball_that_was_recorded_is_not_removed(
+    user: User, store: SnapshotStore, state: Path
+) -> None:
+    record = take_snapshot(request_for(user), store, settings_for(state))
+    Path(record.tarball.path).write_bytes(b"somebody's own")
+    prune(record, store)
+    assert Path(record.tarball.path).read_bytes() == b"somebody's own"
+
+
+def test_a_snapshot_of_a_repository_that_is_gone_is_pruned(user: User, store: SnapshotStore, state: Path) -> None:
+    user.write("own", os.urandom(80_000))
+    record = take_snapshot(request_for(user), store, settings_for(state, snapshot_dir=state / "copies"))
+    shutil.rmtree(user.root)
+    age(store, 40)
+    assert 160_000 < prune(record, store) < 170_000, "the object and the copy"
+    assert StoredSnapshots(store.home, []).size() < 10_000
+    assert list((state / "copies").rglob("*.gz")) == []
 
 
 def test_a_tree_held_for_a_run_in_progress_outlives_other_snapshots(
@@ -57,11 +113,16 @@ def test_a_tree_held_for_a_run_in_progress_outlives_other_snapshots(
     record = take_snapshot(request_for(user), store, settings_for(state))
     user.write("b.py", "only in the observed tree\n")
     observed = store.observe()
-    age(store, 29)
-    prune(record, store, now=clock.now())
+    stored = StoredSnapshots(store.home, [store.repo])
+    assert stored.let_go(()) == 0, "held just now: the run may not be in the log yet"
+    age(store, 400)
+    assert stored.let_go({observed.tree}) == 0
+    prune(record, store)
     assert store.intact(observed.tree) is None
-    age(store, 31)
-    prune(record, store, now=clock.now())
+    age(store, 400)
+    assert stored.let_go(()) == 1
+    assert stored.cleaning_due()
+    stored.clean()
     assert not store.has(observed.tree)
 
 
@@ -69,7 +130,7 @@ def test_a_tree_can_be_taken_again_after_its_objects_were_pruned(user: User, sto
     os.utime(user.root / "a.py", (1, 1))
     record = take_snapshot(request_for(user), store, settings_for(state))
     age(store, 40)
-    prune(record, store, now=clock.now())
+    prune(record, store)
     assert not store.has(record.tree)
     again = take_snapshot(request_for(user), store, settings_for(state))
     assert again.tree == record.tree
@@ -84,7 +145,7 @@ def test_pruning_follows_no_link_out_of_the_repository(
     outside = tmp_path / "outside"
     learning.rename(outside)
     learning.symlink_to(outside)
-    prune(record, store, now=LATER)
+    prune(record, store)
     assert (outside / "run-1.tar.gz").exists()
 
 
@@ -97,7 +158,7 @@ def test_a_tag_in_the_users_repository_goes_and_others_stay(
     if packed:
         user.git("pack-refs", "--all")
     assert user.git("tag").split() == [record.tag, "theirs"]
-    prune(record, store, now=LATER)
+    prune(record, store)
     assert user.git("tag") == "theirs"
     assert user.git("rev-parse", "theirs") == user.git("rev-parse", "main")
 
@@ -106,7 +167,7 @@ def test_a_repository_whose_objects_are_a_link_can_be_pruned(user: User, store: 
     record = take_snapshot(request_for(user), store, settings_for(state))
     (user.root / ".git/objects").rename(user.root / ".git/elsewhere")
     (user.root / ".git/objects").symlink_to("elsewhere")
-    prune(record, store, now=LATER)
+    prune(record, store)
     assert store.tagged(record.tag) is None
 
 
@@ -119,7 +180,7 @@ def test_leftovers_of_killed_captures_are_swept_when_they_are_a_day_old(
         (store.home / name / "file").write_bytes(b"x")
     for name in ("capture-old", "tarball-old"):
         os.utime(store.home / name, (1, 1))
-    prune(record, store, now=LATER)
+    prune(record, store)
     assert [folder.name for folder in store.home.glob("*-*") if folder.is_dir()] == ["index-young"]
 
 
@@ -127,5 +188,5 @@ def test_a_copy_in_the_operators_folder_goes_as_well(
     user: User, store: SnapshotStore, state: Path, tmp_path: Path
 ) -> None:
     record = take_snapshot(request_for(user), store, settings_for(state, snapshot_dir=tmp_path / "copies"))
-    prune(record, store, now=LATER)
+    prune(record, store)
     assert list((tmp_path / "copies").rglob("*.gz")) == []

@@ -10,9 +10,9 @@ import pytest
 from support.repos import fix, make_repo, manifest, put_manifest, write
 
 from learnd.engine import Engine
+from learnd.keeping.retention import Round
 from learnd.repositories import register
 from learnd.requests import PromotePattern, RejectPattern, Request
-from learnd.retention import prunable, prune_all
 from learnd.settings import Lab, Settings
 from state.job import Job
 
@@ -52,7 +52,8 @@ def test_nothing_is_pruned_before_its_time(engine: Engine, tmp_path: Path) -> No
     put_manifest(repo)
     job = settle(engine, repo)
     assert job.status == "skipped"
-    assert list(prunable(engine.place)) == []
+    assert Round(engine.place).prune() == 0
+    assert kept(engine, job) == [True, True, True]
 
 
 def test_the_snapshot_of_a_skipped_job_is_pruned_once_and_said_so(
@@ -63,11 +64,11 @@ def test_the_snapshot_of_a_skipped_job_is_pruned_once_and_said_so(
     put_manifest(repo)
     job = settle(engine, repo)
     assert kept(engine, job) == [True, True, True]
-    monkeypatch.setattr("learnd.retention.now", lambda: LATER)
-    assert prune_all(engine.place) > 0
+    monkeypatch.setattr("learnd.keeping.retention.now", lambda: LATER)
+    assert Round(engine.place).prune() > 0
     assert kept(engine, job) == [False, False, False]
     assert engine.door.job(job.id).snapshot_pruned
-    assert prune_all(engine.place) == 0
+    assert Round(engine.place).prune() == 0
     engine.log.verify()
 
 
@@ -80,8 +81,8 @@ def test_a_blocked_job_keeps_its_snapshot(engine: Engine, tmp_path: Path, monkey
     put_manifest(repo, manifest(commands=[]))
     job = settle(engine, repo)
     assert job.status == "needs_manual_scenario"
-    monkeypatch.setattr("learnd.retention.now", lambda: LATER)
-    prune_all(engine.place)
+    monkeypatch.setattr("learnd.keeping.retention.now", lambda: LATER)
+    Round(engine.place).prune()
     assert kept(engine, job) == [True, True, True]
 
 
@@ -94,11 +95,11 @@ def test_a_snapshot_is_kept_while_its_pattern_is_leaned_on_and_pruned_when_it_is
     fix(repo)
     put_manifest(repo)
     job = settle(engine, repo)
-    monkeypatch.setattr("learnd.retention.now", lambda: LATER)
-    prune_all(engine.place)
+    monkeypatch.setattr("learnd.keeping.retention.now", lambda: LATER)
+    Round(engine.place).prune()
     assert kept(engine, job) == [True, True, True], "a candidate"
     ask(engine, PromotePattern(pattern=str(job.pattern_id)))
-    prune_all(engine.place)
+    Round(engine.place).prune()
     assert kept(engine, job) == [True, True, True], "active"
 
 
@@ -110,6 +111,6 @@ def test_a_rejected_patterns_snapshot_goes(engine: Engine, tmp_path: Path, monke
     put_manifest(repo)
     job = settle(engine, repo)
     ask(engine, RejectPattern(pattern=str(job.pattern_id), reason="no"))
-    monkeypatch.setattr("learnd.retention.now", lambda: LATER)
-    prune_all(engine.place)
+    monkeypatch.setattr("learnd.keeping.retention.now", lambda: LATER)
+    Round(engine.place).prune()
     assert kept(engine, job) == [False, False, False]
