@@ -21,6 +21,7 @@ from learnd.settings import Settings
 from state import job, pattern
 from state.machine import mermaid
 
+RESULTS = Path(__file__).resolve().parents[1] / "bench/RESULTS.md"
 README = Path(__file__).resolve().parent.parent / "README.md"
 PART = re.compile(r"(<!-- generated: (?P<name>[a-z ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -55,7 +56,19 @@ def _bound(item: object) -> str:
     return " ".join(f"{sign} {getattr(item, name)}" for name, sign in signs.items() if hasattr(item, name))
 
 
+def speed_table() -> str:
+    """What `make bench` measured last, where something was aimed at."""
+    cells = [[cell.strip() for cell in line.split("|")] for line in RESULTS.read_text().splitlines() if "|" in line]
+    aimed = [row for row in cells[2:] if row[6]]
+    rows = [
+        f"| {what} | {ours} | {peer} | {ratio} | {aim} | {met} |"
+        for _, _, what, ours, peer, ratio, aim, met, *_ in aimed
+    ]
+    return "\n".join(("| | learnd | peer | ratio | aim | met |", "| --- | --- | --- | --- | --- | --- |", *rows, ""))
+
+
 PARTS: dict[str, Callable[[], str]] = {
+    "speed": speed_table,
     "job diagram": lambda: f"```mermaid\n{mermaid(job.TABLE)}```\n",
     "pattern diagram": lambda: f"```mermaid\n{mermaid(pattern.TABLE)}```\n",
     "job events": lambda: events_table(JOB_EVENTS),
