@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from learnd.harvest.capture import FILE, Entry
+from learnd.harvest.capture import FILE, GITLINK, Entry
 from learnd.harvest.faults import PatchDoesNotApply, SnapshotError, disk_faults
 from learnd.harvest.plumbing import OwnRepository, checked
 from learnd.harvest.rehash import Rehash
@@ -171,6 +171,30 @@ class Trees:
             return None
         _, kind, object_id = facts.decode().split(" ")
         return self._own.run("cat-file", "blob", object_id) if kind == "blob" else None
+
+    def read_files(self, tree: str, paths: Collection[str], at_most: int) -> dict[str, bytes]:
+        """The contents of many files at once, in the order of `paths`, until `at_most` bytes are read."""
+        entries = self._entries(tree)
+        wanted: dict[str, str] = {}
+        for path in paths:
+            entry = entries.get(os.fsencode(path))
+            if entry is None or entry.mode == GITLINK:
+                continue
+            at_most -= entry.size
+            if at_most < 0:
+                break
+            wanted[path] = entry.object_id
+        if not wanted:
+            return {}
+        output = self._own.run("cat-file", "--batch", stdin="".join(f"{name}\n" for name in wanted.values()).encode())
+        found: dict[str, bytes] = {}
+        at = 0
+        for path in wanted:
+            head = output.index(b"\n", at)
+            size = int(output[at:head].rsplit(b" ", 1)[-1])
+            found[path] = output[head + 1 : head + 1 + size]
+            at = head + size + 2
+        return found
 
     def restore(self, tree: str, dest: Path) -> None:
         """Write the tree's files into `dest`, a folder that is missing or empty: content, executable bits, links.

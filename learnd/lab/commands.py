@@ -27,6 +27,9 @@ _PYTHON_TOOL = re.compile(
     r"(python|pypy)(\d+(\.\d+)*)?|pytest|py\.test|tox|nox|coverage|ruff|mypy|flake8|pylint|pre-commit"
 )
 _MAX_MATCHES = 200
+_PIPE = "run without the pipe behind it, which hid its exit code"
+_HIDES = {"|": _PIPE, "|&": _PIPE, "||": "run without the `||` behind it, which forgave its failure"}
+"""Operators behind a command that stand between its exit code and the line's."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,7 @@ class Classified:
 
     `argv` is what to run, without a shell, in `cwd` (relative to where the line began, or absolute). With `why_not` set
     nothing may be run, `cls` and `runner` are None. `needs` names services that the line shows the run had.
+    `alone` says what of the line hid the command's exit code and is left out, so that it counts again.
     """
 
     argv: tuple[str, ...]
@@ -45,6 +49,7 @@ class Classified:
     why_not: str | None = None
     needs: tuple[str, ...] = ()
     silent: bool = False
+    alone: str = ""
 
 
 def classify(
@@ -134,10 +139,17 @@ class _Line:
                 if (not command.venv.startswith("/"))
                 else posixpath.join(command.venv, "bin", argv[0])
             )
-        return Classified(tuple(argv), judged.cls, judged.runner, command.cwd, _environment(command))
+        return Classified(
+            tuple(argv),
+            judged.cls,
+            judged.runner,
+            command.cwd,
+            _environment(command),
+            alone=_HIDES.get(command.ends, ""),
+        )
 
     def _scope(self, cwd: str) -> Scope:
-        return Scope(posixpath.normpath(posixpath.join(self.start, cwd)), self.read, 0, self._judge_line)
+        return Scope(posixpath.normpath(posixpath.join(self.start, cwd)), self.read, 0, self._judge_line, self.files)
 
     def _judge_line(self, line: str, scope: Scope) -> list[Judged]:
         """What a script's line consists of, for runners that stand in front of one (npm, bash)."""
@@ -173,6 +185,11 @@ def _unwrapped(words: list[Word]) -> tuple[list[Word], tuple[tuple[str, Word], .
             words = _without_flags(words[1:], ("-n", "-c") if name in ("nice", "ionice") else ())
         elif name in ("timeout", "gtimeout"):
             words = _without_flags(words[1:], ("-k", "--kill-after", "-s", "--signal"))[1:]
+        elif name == "xvfb-run":
+            words = _without_flags(words[1:], ("-s", "--server-args", "-n", "--server-num", "-e", "-f", "-p", "-w"))
+        elif name == "dotenv":
+            words = _without_flags(words[1:], ("-e", "-f", "--file"))
+            words = words[1:] if words and words[0].text in ("run", "--") else words
         elif name == "env":
             words = _without_flags(words[1:], ("-u", "--unset", "-C"))
             while words and (match := re.match(r"([A-Za-z_]\w*)=", words[0].text)):

@@ -22,6 +22,10 @@ def fill(template: str, partial: Mapping[str, object], *, job: str, today: str) 
         f"- {_quoted(entry.get('line'))} ({entry.get('source')}): {entry.get('why_not')}"
         for entry in _entries(partial.get("tried"))[:20]
     ]
+    tried += [
+        f"- {_quoted(entry.get('line'))} (no test, build or lint command): {entry.get('why_not')}"
+        for entry in _entries(partial.get("refused"))[:10]
+    ]
     suggested = _entries(partial.get("suggested"))[:5]
     changed = partial.get("changed_paths")
     paths = [str(path) for path in changed[:10]] if isinstance(changed, list) else []

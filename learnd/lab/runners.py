@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import posixpath
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
 from events.values import CommandClass
@@ -65,6 +65,7 @@ class Scope:
     read: ReadFile | None = None
     depth: int = 0
     lines: Callable[[str, Scope], list[Judged]] | None = None
+    files: Collection[str] = ()
 
     def deeper(self) -> Scope:
         """One level further in: wrappers and scripts may nest, but not for ever."""
@@ -84,6 +85,7 @@ class Scope:
 
 
 MAX_DEPTH = 6
+_MEMBERS_MAX = 300
 _SHELL_FLAG = re.compile(r"-[a-z]*c")
 _PYTHON = re.compile(r"(python|pypy)(\d+(\.\d+)*)?t?")
 _SECRET = re.compile(r"--?[\w-]*(token|password|passwd|secret|api[-_]?key)\b([= ]|$)", re.IGNORECASE)
@@ -223,6 +225,8 @@ def _hatch(arguments: Sequence[str], scope: Scope) -> Judged:
     """`hatch test` is pytest; `hatch run [env:]NAME` may be a script of pyproject.toml, known by its name alone."""
     if arguments[:1] == ["test"]:
         return _with_flags(Known("test", "pytest"), arguments[1:])
+    if list(arguments[:1]) == ["fmt"]:
+        return Known("lint", "hatch") if "--check" in arguments else Unfit(FORMATS)
     judged = _behind("run", flags_with_value=frozenset(("-e", "--env")))(arguments, scope)
     names = [word for word in arguments if not word.startswith("-")]
     if isinstance(judged, Known) or names[:1] != ["run"] or len(names) < 2:
@@ -274,13 +278,17 @@ def _npx(arguments: Sequence[str], scope: Scope) -> Judged:
 def _package_manager(arguments: Sequence[str], scope: Scope) -> Judged:
     """npm, pnpm, yarn: which script of package.json is meant, and what stands behind it."""
     rest = list(arguments)
+    own = rest[: rest.index("--")] if "--" in rest else rest
+    for flag in ("-w", "--workspace"):  # npm takes it behind the script's name too
+        if flag in own[1:-1]:
+            at = own.index(flag)
+            rest = [*rest[at : at + 2], *rest[:at], *rest[at + 2 :]]
     while rest and rest[0].startswith("-"):
         flag = rest.pop(0)
         if flag in ("-C", "--prefix", "--dir", "--cwd") and rest:
             scope = scope.at(rest.pop(0))
         elif flag in ("-w", "--workspace", "--filter", "-F") and rest:
-            rest.pop(0)
-            scope = replace(scope, read=None)  # the script stands in another package.json
+            scope = _member(rest.pop(0), scope)
     if not rest:
         return Unfit("it installs packages and verifies nothing", silent=True)
     verb = rest.pop(0)
@@ -298,6 +306,24 @@ def _package_manager(arguments: Sequence[str], scope: Scope) -> Judged:
     if any(word in REWRITES or word in WATCHES for word in arguments):
         return Unfit("it waits for edits or rewrites what it compares with")
     return _script(verb, scope)
+
+
+def _member(named: str, scope: Scope) -> Scope:
+    """Where a workspace's member of this name or folder has its package.json; unread where none or several fit."""
+    folder = posixpath.normpath(posixpath.join(scope.cwd, named))
+    if scope.read is not None and f"{folder}/package.json" in scope.files:
+        return replace(scope, cwd=folder)
+    members = [path for path in scope.files if path.endswith("/package.json") and "node_modules/" not in path]
+    fit = [path for path in members[:_MEMBERS_MAX] if scope.read is not None and _called(scope.read(path), named)]
+    return replace(scope, cwd=posixpath.dirname(fit[0])) if len(fit) == 1 else replace(scope, read=None)
+
+
+def _called(package: bytes | None, name: str) -> bool:
+    try:
+        document = json.loads(package or b"{}")
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(document, dict) and document.get("name") == name
 
 
 def _script(name: str, scope: Scope) -> Judged:
@@ -350,7 +376,7 @@ def _node(arguments: Sequence[str], scope: Scope) -> Judged:
     if "--watch" in arguments:
         return Unfit(WATCHES["--watch"])
     if "--test" in arguments:
-        return Known("test", "node")
+        return Known("test", "node_test")
     script = next((word for word in arguments if not word.startswith("-")), "")
     tool = re.search(r"(?:^|/)node_modules/(?:\.bin/)?(jest|vitest|mocha|eslint|typescript)\b", script)
     if tool:
@@ -419,6 +445,60 @@ def _make(arguments: Sequence[str], scope: Scope) -> Judged:
         return Unfit(f"what the target `{unknown[0][:60]}` verifies is not known")
     best = min((cls for cls in classes if cls), key=ORDER.index)
     return Known(best, "make")
+
+
+def _just(arguments: Sequence[str], scope: Scope) -> Judged:
+    if any(word in ("-l", "--list", "--summary", "-n", "--dry-run", "--show", "--evaluate") for word in arguments):
+        return Unfit("it lists recipes and runs none")
+    text = "".join(filter(None, (scope.file(name) for name in ("justfile", "Justfile", ".justfile"))))
+    if scope.read is not None and not text:
+        return Unfit("there is no justfile where it runs")
+    recipe = next((word for word in arguments if not word.startswith("-") and "=" not in word), "")
+    if not recipe:
+        return Unfit("it names no recipe")
+    cls = _target(recipe, re.sub(r"(?m)^@", "", text))
+    return Known(cls, "just") if cls else Unfit(f"what the recipe `{recipe[:60]}` verifies is not known")
+
+
+def _maven(arguments: Sequence[str], _: Scope) -> Judged:
+    """The last phase named counts: each runs those before it."""
+    skips = [word for word in arguments if re.match(r"-D(skipTests|maven\.test\.skip)(=true)?$", word)]
+    phases = [word for word in arguments if not word.startswith("-")]
+    if any(phase in ("deploy", "release:perform", "release:prepare") for phase in phases):
+        return Unfit("`mvn deploy` acts outside of the tree and verifies nothing here", silent=True)
+    if {"test", "verify", "integration-test", "package", "install", "surefire:test"} & set(phases):
+        return Known("build", "maven") if skips else Known("test", "maven")
+    if {"compile", "test-compile", "process-classes"} & set(phases):
+        return Known("build", "maven")
+    if any(re.match(r"(checkstyle|spotbugs|pmd):check$|spotless:check$", phase) for phase in phases):
+        return Known("lint", "maven")
+    return Unfit(f"`mvn {' '.join(phases)[:40]}` verifies nothing", silent=True)
+
+
+def _gradle(arguments: Sequence[str], _: Scope) -> Judged:
+    rest = list(arguments)
+    tasks: list[str] = []
+    left_out: set[str] = set()
+    while rest:
+        word = rest.pop(0)
+        if word in ("-m", "--dry-run", "-t", "--continuous"):
+            return Unfit(f"`gradle {word}`: it runs nothing, or never ends")
+        if word in ("-x", "--exclude-task") and rest:
+            left_out.add(rest.pop(0).rsplit(":", 1)[-1])
+        elif word in ("--tests", "-p", "--project-dir", "-b", "-c", "-I") and rest:
+            rest.pop(0)
+        elif not word.startswith("-"):
+            tasks.append(word.rsplit(":", 1)[-1])
+    if any(task in ("publish", "uploadArchives", "bootRun", "run") for task in tasks):
+        return Unfit(f"`gradle {tasks[0][:40]}` verifies nothing here", silent=True)
+    tests = [task for task in tasks if re.fullmatch(r"\w*[tT]est|check|build", task) and task not in left_out]
+    if tests and not (tests == ["build"] and {"test", "check"} & left_out):
+        return Known("test", "gradle")
+    if any(re.fullmatch(r"assemble|classes|compile\w*|build|jar|testClasses", task) for task in tasks):
+        return Known("build", "gradle")
+    if any(re.match(r"(checkstyle|spotbugs|pmd|spotless|ktlint|detekt|lint)\w*$", task) for task in tasks):
+        return Known("lint", "gradle")
+    return Unfit(f"what the task `{' '.join(tasks)[:60]}` verifies is not known")
 
 
 def _target(target: str, text: str) -> CommandClass | None:
@@ -503,6 +583,12 @@ _VERBS: dict[str, Callable[[Sequence[str], Scope], Judged]] = {
     "cargo": _cargo,
     "make": _make,
     "gmake": _make,
+    "just": _just,
+    "mvn": _maven,
+    "mvnw": _maven,
+    "mvnd": _maven,
+    "gradle": _gradle,
+    "gradlew": _gradle,
     "coverage": _coverage,
     "pre-commit": _pre_commit,
     "ruff": _ruff,

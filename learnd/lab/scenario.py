@@ -14,11 +14,12 @@ from __future__ import annotations
 import posixpath
 import re
 import shlex
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from events.values import CommandClass, Scenario, ScenarioCommand, ScenarioSource
 from learnd.lab.commands import Classified, parts
+from learnd.lab.nearest import ImportGraph, ReadMany, named_after
 from learnd.lab.programs import ORDER
 from learnd.lab.prompts import mentioned
 from learnd.lab.runners import ReadFile
@@ -26,6 +27,7 @@ from learnd.lab.templates import Stack, is_test_path
 from learnd.manifest.history import ExecutedCommand
 
 MAX_TRIED = 60
+MAX_REFUSED = 30
 MAX_TEST_FILES = 40
 _SOURCE_FILE = re.compile(r".*\.(py|js|jsx|ts|tsx|mjs|cjs|mts|cts|go|rs)$")
 
@@ -46,7 +48,8 @@ class NoScenario(Exception):
 class SynthesisRequest:
     """What is known of a run and its change.
 
-    `files` are the paths of the snapshot's tree; `read` gives a file's bytes from the base tree, else the snapshot's.
+    `files` are the paths of the snapshot's tree; `read` gives a file's bytes from the base tree, else the snapshot's,
+    `read_many` and `read_after` the snapshot's (None: as `read`).
     `also_at` are other absolute paths by which the run knew the repository (a manifest's `workspace_path`).
     """
 
@@ -60,6 +63,14 @@ class SynthesisRequest:
     acceptance: str | None = None
     last_known_good: tuple[ScenarioCommand, ...] = ()
     also_at: tuple[str, ...] = ()
+    read_many: ReadMany | None = None
+    read_after: ReadFile | None = None
+
+    def many(self, paths: Sequence[str], at_most: int) -> Mapping[str, bytes]:
+        """The snapshot's files at `paths`, at most so many bytes of them."""
+        if self.read_many is not None:
+            return self.read_many(paths, at_most)
+        return {path: data for path in paths if (data := self.read(path)) is not None}
 
 
 @dataclass(frozen=True)
@@ -112,6 +123,7 @@ class _Search:
 
     request: SynthesisRequest
     tried: list[dict[str, object]] = field(default_factory=list)
+    refused: list[dict[str, object]] = field(default_factory=list)
 
     @property
     def changed_tests(self) -> tuple[str, ...]:
@@ -141,17 +153,42 @@ class _Search:
                 yield from self._classes("prompt", line, ".", f"a {{cls}} command named in the {name}")
 
     def from_diff(self) -> Iterator[_Candidate]:
-        """The changed tests themselves; where none changed, the tests that are named after changed sources."""
+        """The changed tests; where none changed, the nearest: by name and path, by imports, by package scripts."""
         request = self.request
         changed = [path for path in request.changed_paths if path in request.files]
         tests = [path for path in changed if any(stack.runnable_test(path) for stack in request.stacks)]
-        why = "the tests the change touches"
-        if not tests:
-            tests = [near for path in changed for near in self._nearest(path)]
-            why = "the tests named after the changed sources"
-        commands = self._for_tests(tuple(dict.fromkeys(tests)))
-        if commands:
-            yield _Candidate("diff", "test", commands, why)
+        sources = [path for path in changed if path not in tests and any(one.owns(path) for one in request.stacks)]
+        graph = ImportGraph(request.files, request.stacks, request.many)
+        ways: tuple[tuple[str, Callable[[], list[str]]], ...] = (
+            ("the tests the change touches", lambda: tests),
+            (
+                "the tests named after the changed sources",
+                lambda: [near for path in sources for near in named_after(path, request.files, request.stacks)],
+            ),
+            (
+                "the tests that import the changed sources",
+                lambda: [near for path in sources for near in graph.tests_of(path)],
+            ),
+        )
+        for why, near in ways:
+            if commands := self._for_tests(tuple(dict.fromkeys(near()))):
+                yield _Candidate("diff", "test", commands, why)
+                return
+        yield from self._package_scripts(sources)
+
+    def _package_scripts(self, sources: Sequence[str]) -> Iterator[_Candidate]:
+        """The script `test` of the packages that changed sources belong to, by the package manager in use."""
+        request = self.request
+        for stack in request.stacks:
+            if stack.language != "node":
+                continue
+            for folder in dict.fromkeys(stack.package_of(path, request.files) for path in sources if stack.owns(path)):
+                if not stack.recognised(folder, request.files, request.read):
+                    continue
+                for command in stack.applicable(folder, request.files, request.read):
+                    if command.cls == "test" and not command.each:
+                        why = "the {cls} script of the changed package"
+                        yield from self._classes("diff", command.argv, folder, why)
 
     def from_last_known_good(self) -> Iterator[_Candidate]:
         request = self.request
@@ -174,7 +211,7 @@ class _Search:
             owned = [path for path in request.changed_paths if stack.owns(path)]
             folders = dict.fromkeys([stack.package_of(path, request.files) for path in owned] or ["."])
             for folder in folders:
-                if stack.is_root(folder, request.files):
+                if stack.is_root(folder, request.files) and stack.recognised(folder, request.files, request.read):
                     for command in stack.applicable(folder, request.files, request.read):
                         why = f"the {stack.name} template's {{cls}} command"
                         yield from self._classes("template", command.argv, folder, why)
@@ -197,8 +234,9 @@ class _Search:
         first = next(at for at, (_, command) in enumerate(fit) if command.cls == best)
         setup = tuple(command for _, command in fit[:first] if best == "test" and command.cls == "build")
         needs = tuple(dict.fromkeys(need for part, _ in fit for need in part.needs))
-        text = shlex.join(chosen[-1].argv)
-        yield _Candidate(source, best, chosen, f"{why.format(cls=best)}: {text}"[:500], setup, needs)
+        alone = [part.alone for part, command in fit if part.alone and command in (*setup, *chosen)]
+        said = "; ".join(dict.fromkeys((f"{why.format(cls=best)}: {shlex.join(chosen[-1].argv)}"[:400], *alone)))
+        yield _Candidate(source, best, chosen, said, setup, needs)
 
     def _command(self, source: ScenarioSource, part: Classified, start: str) -> ScenarioCommand | None:
         """A classified part as a command of the scenario; None, and a note, where it cannot be replayed."""
@@ -206,6 +244,8 @@ class _Search:
         if part.cls is None or part.runner is None:
             if not part.silent:
                 self._note(source, text, part.why_not or "it verifies nothing")
+            elif text and source == "execution_history":
+                self._refuse(text, part.why_not or "it verifies nothing")
             return None
         cwd = self._folder(posixpath.join(start, part.cwd))
         if cwd is None:
@@ -263,22 +303,7 @@ class _Search:
                 return f"{named} is not in the snapshot"
         return None
 
-    # --- tests by path ----------------------------------------------------------------------------------
-
-    def _nearest(self, source: str) -> list[str]:
-        """The test files named after a source file, nearest first by shared folders; at most three."""
-        stem = posixpath.basename(source).split(".", 1)[0]
-        if stem in ("__init__", "index", "main", "mod", "lib", "conftest", "setup"):
-            return []
-        found: list[tuple[int, str]] = []
-        for stack in self.request.stacks:
-            if stack.owns(source):
-                found += [
-                    (-_shared(source, path), path)
-                    for path in self.request.files
-                    if stack.owns(path) and stack.runnable_test(path) and _tested(path) == stem
-                ]
-        return [path for _, path in sorted(found)[:3]]
+    # --- commands for tests -------------------------------------------------------------------------------
 
     def _for_tests(self, tests: tuple[str, ...]) -> tuple[ScenarioCommand, ...]:
         """Commands that run just these test files, one for each package."""
@@ -287,16 +312,18 @@ class _Search:
         taken: set[str] = set()
         for stack in request.stacks:
             mine = [path for path in tests if stack.owns(path) and stack.runnable_test(path) and path not in taken]
-            taken.update(mine)
             for folder in dict.fromkeys(stack.package_of(path, request.files) for path in mine):
                 inside = [path for path in mine if stack.package_of(path, request.files) == folder][:MAX_TEST_FILES]
                 command = self._of_stack(stack, folder, inside)
                 if command is not None:
                     commands.append(command)
+                    taken.update(inside)
         return tuple(commands[:5])
 
     def _of_stack(self, stack: Stack, folder: str, tests: list[str]) -> ScenarioCommand | None:
         request = self.request
+        if not stack.recognised(folder, request.files, request.read):
+            return None
         for template in stack.applicable(folder, request.files, request.read):
             if template.cls != "test":
                 continue
@@ -317,6 +344,12 @@ class _Search:
         if len(self.tried) < MAX_TRIED and entry not in self.tried:
             self.tried.append(entry)
 
+    def _refuse(self, line: str, why: str) -> None:
+        """Write down why a command that is neither test nor build nor lint was left alone."""
+        entry: dict[str, object] = {"line": line[:300], "why_not": why[:300]}
+        if len(self.refused) < MAX_REFUSED and entry not in self.refused:
+            self.refused.append(entry)
+
     def nothing(self) -> NoScenario:
         request = self.request
         detail = str(self.tried[0]["why_not"]) if self.tried else "no command in the history, the prompt or the diff"
@@ -326,6 +359,7 @@ class _Search:
             "cause": "unfit" if self.tried else "no_command",
             "detail": detail,
             "tried": self.tried,
+            "refused": self.refused,
             "changed_paths": list(request.changed_paths[:200]),
             "changed_tests": list(self.changed_tests[:200]),
             "packages": list(packages(request.changed_paths, request.files, request.stacks)),
@@ -352,18 +386,3 @@ def _distinct(commands: Iterator[ScenarioCommand]) -> tuple[ScenarioCommand, ...
         if command not in kept:
             kept.append(command)
     return tuple(kept)
-
-
-def _shared(one: str, other: str) -> int:
-    """How many folders two paths have in common, in any place: `src/a/x.py` and `tests/a/test_x.py` share `a`."""
-    return len(set(one.split("/")[:-1]) & set(other.split("/")[:-1]))
-
-
-def _tested(test: str) -> str:
-    """The name of the source that a test file is called after: `test_x.py`, `x_test.go`, `x.test.ts` → `x`."""
-    stem = posixpath.basename(test)
-    stem = stem.rsplit(".", 1)[0]
-    before = ""
-    while before != stem:
-        before, stem = stem, re.sub(r"^(test|spec)_|([._-])(test|spec)s?$", "", stem)
-    return stem

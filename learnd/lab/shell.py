@@ -60,7 +60,8 @@ class SimpleCommand:
     """One command of a line: its words, and what stood before it.
 
     `cwd` is relative to where the line starts (or absolute), None where a `cd` before it cannot be known. `venv` is the
-    environment that `source …/bin/activate` named. `joined` is the operator before it (`""` for the first).
+    environment that `source …/bin/activate` named. `joined` is the operator before it (`""` for the first), `ends` the
+    one behind it: where that is a pipe, `||` or `;`, the line's exit code need not be the command's.
     """
 
     words: tuple[Word, ...]
@@ -68,6 +69,7 @@ class SimpleCommand:
     env: tuple[tuple[str, Word], ...] = ()
     venv: str | None = None
     joined: str = ""
+    ends: str = ""
     background: bool = False
 
 
@@ -287,7 +289,14 @@ class _Reader:
         if not self._prepares(words):
             env = (*self.here.env, *assigned)
             self.done.append(
-                replace(self.here, words=tuple(words), env=env, joined=self.joined, background=operator == "&")
+                replace(
+                    self.here,
+                    words=tuple(words),
+                    env=env,
+                    joined=self.joined,
+                    ends=operator,
+                    background=operator == "&",
+                )
             )
 
     def _prepares(self, words: list[Word]) -> bool:

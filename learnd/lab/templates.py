@@ -1,33 +1,38 @@
-"""Stack templates: how a language's packages are recognised, tested, built and linted, as files people can read.
+"""Stack adapters: how a stack's packages are recognised, tested, built, linted and set up, as files people can read.
 
-Five are shipped (`.agent/task/templates/*.toml`). A repository may bring its own, read from the base tree and never
-from the change; one of the same name replaces ours there. A template can name known runners only: whatever its words,
-each command has to classify as what it says it is, so a template is never a way to run something else.
+One file for each is shipped (`.agent/task/templates/*.toml`). A repository may bring its own, read from the base tree
+and never from the change; one of the same name stands before ours there, and adds to it. An adapter can name known
+runners and installers only: whatever its words, each command has to classify as what it says it is, so an adapter is
+never a way to run something else. `language` names the adapter that says how files of the language are called.
 """
 
 from __future__ import annotations
 
 import fnmatch
 import posixpath
+import re
 import tomllib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from events.values import CommandClass, Value
 from learnd.lab.commands import classify
 from learnd.lab.runners import ReadFile
+from learnd.lab.setup_rules import SetupRule
 
 FOLDER = ".agent/task/templates"
 """Where templates stand, in learnd's own files and in a repository."""
 
 _MAX_BYTES = 64 * 1024
 _MAX_LOOKED_AT = 40
-_PLACES = ("{file}", "{folder}", "{stem}")
+_PLACES = ("{file}", "{folder}", "{stem}", "{class}")
+_PLACES_OF_ALL = ("{files}", "{stems}")
 
+Item = TypeVar("Item")
 Pattern = Annotated[str, Field(min_length=1, max_length=200)]
 
 
@@ -46,13 +51,16 @@ class TemplateCommand(Value):
     """A command for a whole package; with `each`, also one for single test files.
 
     `each` is repeated for each file, after `each_argv` (default: `argv`); `{file}`, `{folder}` and `{stem}` stand for
-    the file's path, folder and name relative to the package. `when` lists alternatives; none means always.
+    the file's path, folder and name relative to the package, `{class}` for its name as a Java class. Runners that take
+    several tests in one word have `changed` instead of repeated `each`: `{files}` and `{stems}` stand for all of them,
+    with commas between. `when` lists alternatives; none means always.
     """
 
     cls: CommandClass
     argv: Annotated[tuple[str, ...], Field(min_length=1, max_length=20)]
     each: tuple[str, ...] = ()
     each_argv: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
     when: tuple[When, ...] = ()
 
     @field_validator("argv", "each_argv")
@@ -69,6 +77,13 @@ class TemplateCommand(Value):
             raise ValueError(f"must hold one of {', '.join(_PLACES)}")
         return each
 
+    @field_validator("changed")
+    @classmethod
+    def _has_place_of_all(cls, changed: tuple[str, ...]) -> tuple[str, ...]:
+        if changed and not any(place in word for word in changed for place in _PLACES_OF_ALL):
+            raise ValueError(f"must hold one of {', '.join(_PLACES_OF_ALL)}")
+        return changed
+
     @model_validator(mode="after")
     def _known_runner(self) -> TemplateCommand:
         for argv in filter(None, (self.argv, self.each_argv)):
@@ -81,9 +96,14 @@ class TemplateCommand(Value):
     def for_files(self, files: Sequence[str]) -> tuple[str, ...]:
         """The words that run `files` (relative to the package) alone."""
         words = list(self.each_argv or self.argv)
+        if self.changed and len(files) > 1:
+            stems = [posixpath.basename(file).rsplit(".", 1)[0] for file in files]
+            all_of = {"{files}": ",".join(files), "{stems}": ",".join(dict.fromkeys(stems))}
+            return (*words, *(_filled(word, all_of) for word in self.changed))
         for file in files:
             folder, name = posixpath.split(file)
-            places = {"{file}": file, "{folder}": folder or ".", "{stem}": name.rsplit(".", 1)[0]}
+            stem = name.rsplit(".", 1)[0]
+            places = {"{file}": file, "{folder}": folder or ".", "{stem}": stem, "{class}": _java_class(file)}
             filled = [_filled(word, places) for word in self.each]
             if len(filled) > 1 or filled[0] not in words:
                 words += filled
@@ -106,14 +126,42 @@ class Tests(Value):
 
 
 class Stack(Value):
-    """One language or build tool. `roots` are files that mark a package's folder, `environment` its installed parts."""
+    """One language, runner or build tool.
+
+    `language` names the stack whose roots, suffixes, tests and environment are this one's too. It is recognised in a
+    package when one of `when` holds there or in a folder above it (none: always). Of several the lowest `order` is
+    asked first: runners (10) before what starts them (30), a language's last resort (60), what knows no language (80).
+    `roots` are files that mark a package's folder; `environment` are the folders where its installed parts live
+    (`.tox/*`: each folder in it).
+    """
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,30}$")]
-    roots: Annotated[tuple[Annotated[str, Field(pattern=r"^[\w.-]+$")], ...], Field(min_length=1)]
+    language: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,30}$")] | None = None
+    order: Annotated[int, Field(ge=0, le=100)] = 50
+    roots: tuple[Annotated[str, Field(pattern=r"^[\w.-]+$")], ...] = ()
     suffixes: tuple[Annotated[str, Field(pattern=r"^\.[a-z0-9]+$")], ...] = ()
-    environment: tuple[str, ...] = ()
+    when: tuple[When, ...] = ()
+    environment: tuple[Annotated[str, Field(pattern=r"^[\w.-]+(/\*)?$")], ...] = ()
     tests: Tests = Tests()
     commands: Annotated[tuple[TemplateCommand, ...], Field(max_length=30)] = ()
+    setup: Annotated[tuple[SetupRule, ...], Field(max_length=10)] = ()
+
+    @model_validator(mode="after")
+    def _marks_a_package(self) -> Stack:
+        if not self.roots and self.language is None:
+            raise ValueError("`roots` must name at least one file that marks a package, or `language` another stack")
+        return self
+
+    def recognised(self, package: str, files: Collection[str], read: ReadFile) -> bool:
+        """Whether the package at `package` is one of this stack."""
+        if not self.is_root(package, files) and package != ".":
+            return False
+        return not self.when or any(
+            _holds(when, folder, files, read)
+            for when in self.when
+            for folder in (package, *_above(package))
+            if folder == package or not set("*?[") & set(when.file)
+        )
 
     def owns(self, path: str) -> bool:
         """Whether a file is written in this stack's language."""
@@ -161,7 +209,7 @@ class Templates:
 
 
 def load(folder: Path, extra: Mapping[str, bytes] | None = None) -> Templates:
-    """The shipped templates of `folder`, with `extra` (path in the base tree → bytes) over them by name.
+    """The shipped adapters of `folder`, with `extra` (path in the base tree → bytes) beside them, in their order.
 
     Raises TemplateInvalid for a shipped one; a repository's own that is invalid is left out and named in `problems`.
     """
@@ -169,15 +217,62 @@ def load(folder: Path, extra: Mapping[str, bytes] | None = None) -> Templates:
     if not shipped:
         raise TemplateInvalid(f"{folder}: no stack templates. Next: install learnd again")
     stacks = {stack.name: stack for stack in shipped}
+    languages = dict(stacks)
     problems: list[str] = []
     for path, data in sorted((extra or {}).items()):
         try:
             stack = parse(path, data)
         except TemplateInvalid as error:
             problems.append(str(error))
-        else:
-            stacks[stack.name] = stack
-    return Templates(tuple(stacks.values()), tuple(problems))
+            continue
+        if stack.language is not None and stack.language not in languages:
+            known = ", ".join(sorted(languages))
+            problems.append(f"{path}: language: must be the name of a stack that learnd ships ({known})")
+            continue
+        stacks[stack.name] = _beside(stack, stacks.get(stack.name))
+    for stack in shipped:
+        if stack.language is not None and stack.language not in languages:
+            raise TemplateInvalid(f"{stack.name}.toml: language: no stack is called {stack.language}")
+    whole = [_with_language(stack, stacks.get(stack.language or "")) for stack in stacks.values()]
+    return Templates(tuple(sorted(whole, key=lambda stack: stack.order)), tuple(problems))
+
+
+def _beside(own: Stack, ours: Stack | None) -> Stack:
+    """A repository's own adapter in front of ours of the same name: it adds, and takes nothing away."""
+    if ours is None:
+        return own
+    tests = Tests(
+        files=_both(own.tests.files, ours.tests.files),
+        folders=_both(own.tests.folders, ours.tests.folders),
+        support=_both(own.tests.support, ours.tests.support),
+        inline=own.tests.inline or ours.tests.inline,
+    )
+    return own.model_copy(
+        update={
+            "language": own.language or ours.language,
+            "order": min(own.order, ours.order),
+            "roots": _both(own.roots, ours.roots),
+            "suffixes": _both(own.suffixes, ours.suffixes),
+            "when": (*own.when, *ours.when) if own.when and ours.when else (),
+            "environment": _both(own.environment, ours.environment),
+            "tests": tests,
+            "commands": _both(own.commands, ours.commands),
+            "setup": _both(own.setup, ours.setup),
+        }
+    )
+
+
+def _both(first: Sequence[Item], then: Sequence[Item]) -> tuple[Item, ...]:
+    return (*first, *(item for item in then if item not in first))
+
+
+def _with_language(stack: Stack, language: Stack | None) -> Stack:
+    """The stack with what its language says wherever it says nothing itself."""
+    if language is None:
+        return stack
+    fields = ("roots", "suffixes", "environment")
+    update = {name: getattr(language, name) for name in fields if not getattr(stack, name)}
+    return stack.model_copy(update=update | ({"tests": language.tests} if stack.tests == Tests() else {}))
 
 
 def parse(file: str, data: bytes) -> Stack:
@@ -192,7 +287,19 @@ def parse(file: str, data: bytes) -> Stack:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"]) or "(the whole)"
         message = first["msg"].removeprefix("Value error, ")
+        field = "roots" if message.startswith("`roots`") else field
+        if first["type"] == "extra_forbidden":
+            message = f"is no key of an adapter; those are {', '.join(_keys(first['loc']))}"
         raise TemplateInvalid(f"{file}: {field}: {message}") from error
+
+
+def _keys(location: tuple[int | str, ...]) -> tuple[str, ...]:
+    """The keys that may stand where an unknown one was found."""
+    tables: dict[int | str, type[Value]] = {
+        "commands": TemplateCommand, "setup": SetupRule, "tests": Tests, "when": When
+    }  # fmt: skip
+    inside = next((tables[part] for part in reversed(location[:-1]) if part in tables), Stack)
+    return tuple(inside.model_fields)
 
 
 def is_test_path(path: str, stacks: Sequence[Stack]) -> bool:
@@ -217,6 +324,21 @@ def _holds(when: When, package: str, files: Collection[str], read: ReadFile) -> 
     if not when.contains:
         return bool(found)
     return any(when.contains.encode() in (read(path) or b"") for path in found[:_MAX_LOOKED_AT])
+
+
+def _above(package: str) -> tuple[str, ...]:
+    """The folders above a package, the nearest first; the root is `.`."""
+    found: list[str] = []
+    while package not in (".", ""):
+        package = posixpath.dirname(package) or "."
+        found.append(package)
+    return tuple(found)
+
+
+def _java_class(file: str) -> str:
+    """`src/test/java/a/b/CTest.java` → `a.b.CTest`: what stands behind the last source folder."""
+    inside = re.sub(r"^.*?(^|/)src/\w+/(java|kotlin|groovy|scala)/", "", file)
+    return inside.rsplit(".", 1)[0].replace("/", ".")
 
 
 def _filled(word: str, places: Mapping[str, str]) -> str:

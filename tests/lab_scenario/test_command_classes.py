@@ -53,7 +53,23 @@ VERIFYING = [
     ("mocha", "test", "mocha", None, "."),
     ("./node_modules/.bin/mocha spec", "test", "mocha", None, "."),
     ("node node_modules/jest/bin/jest.js", "test", "jest", None, "."),
-    ("node --test", "test", "node", None, "."),
+    ("node --test", "test", "node_test", None, "."),
+    ("xvfb-run -a --server-args='-screen 0' npx jest", "test", "jest", ("npx", "jest"), "."),
+    ("time timeout -k 5 60 env FOO=1 pytest", "test", "pytest", ("pytest",), "."),
+    ("(cd a; FOO=1 pytest) | tee log", "test", "pytest", ("pytest",), "a"),
+    ("(cd a && make build); pytest", "test", "pytest", ("pytest",), "."),
+    ("just test", "test", "just", None, "."),
+    ("mvn -B -o test", "test", "maven", None, "."),
+    ("./mvnw verify", "test", "maven", ("./mvnw", "verify"), "."),
+    ("mvn package -DskipTests", "build", "maven", None, "."),
+    ("mvn compile", "build", "maven", None, "."),
+    ("mvn checkstyle:check", "lint", "maven", None, "."),
+    ("./gradlew :app:test --tests a.B", "test", "gradle", None, "."),
+    ("gradle build -x test", "build", "gradle", None, "."),
+    ("gradle assemble", "build", "gradle", None, "."),
+    ("gradle spotlessCheck", "lint", "gradle", None, "."),
+    ("hatch fmt --check", "lint", "hatch", None, "."),
+    ("pnpm -F web test", "test", "npm", None, "."),
     ("npm test", "test", "npm", ("npm", "test"), "."),
     ("npm t", "test", "npm", None, "."),
     ("npm run test:unit", "test", "npm", None, "."),
@@ -137,7 +153,13 @@ REFUSED = [
     ("node scripts/test.js", "a script"),
     ("python -c 'import pytest'", "a piece of code"),
     ("python -m pip install x", "verifies nothing"),
-    ("gradle test", "not a known runner"),
+    ("ant test", "not a known runner"),
+    ("mvn deploy", "acts outside of the tree"),
+    ("mvn clean", "verifies nothing"),
+    ("gradle publish", "verifies nothing"),
+    ("gradle -m test", "runs nothing"),
+    ("just --list", "runs none"),
+    ("hatch fmt", "rewrites files"),
     ("frobnicate --test", "not a known runner"),
     ("pytest --collect-only", "lists tests"),
     ("pytest --co -q", "lists tests"),
@@ -214,6 +236,33 @@ def test_an_argument_vector_is_not_read_as_shell() -> None:
     found = classify(("pytest", "-k", "a && b; $(rm -rf /)"))
     assert found.argv == ("pytest", "-k", "a && b; $(rm -rf /)")
     assert classify(("bash", "-lc", "pytest -q")).argv == ("pytest", "-q")
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("pytest -q | tee log", "run without the pipe"),
+        ("cd a && pytest 2>&1 |& tail -5", "run without the pipe"),
+        ("bash -lc 'pytest | tee log'", "run without the pipe"),
+        ("pytest || true", "forgave its failure"),
+        ("pytest && ls", ""),
+        ("pytest > log 2>&1", ""),
+    ],
+)
+def test_what_hid_the_exit_code_is_left_out_and_said(line: str, said: str) -> None:
+    found = classify(line)
+    assert found.argv[0] == "pytest"
+    assert (said in found.alone) if said else not found.alone
+
+
+def test_a_member_of_a_workspace_is_found_by_its_name_or_folder() -> None:
+    files = {
+        "package.json": b"{}",
+        "packages/web/package.json": b'{"name": "@x/web", "scripts": {"test": "vitest run"}}',
+        "packages/api/package.json": b'{"name": "api", "scripts": {"test": "deploy"}}',
+    }
+    for line in ("pnpm -F @x/web test", "npm test -w packages/web", "pnpm --filter @x/web run test"):
+        assert classify(line, read=files.get, files=files).runner == "vitest", line
 
 
 def test_every_part_of_a_line_in_order() -> None:

@@ -10,6 +10,7 @@ import pytest
 from events.values import Scenario, ScenarioCommand
 from learnd.assets import agent_dir
 from learnd.lab import templates
+from learnd.lab.manual_form import fill
 from learnd.lab.prompts import mentioned
 from learnd.lab.scenario import NoScenario, SynthesisRequest, packages, synthesize
 from learnd.manifest.history import ExecutedCommand
@@ -78,9 +79,7 @@ def test_a_test_named_in_the_prompt_goes_before_a_lint_that_ran() -> None:
 
 
 def test_a_lint_that_ran_goes_before_the_guess_of_a_template() -> None:
-    scenario = find(
-        {"package.json": b'{"scripts": {"test": "jest"}}', "a.js": b""}, ("a.js",), history=[ran("npx eslint .")]
-    )
+    scenario = find({"Makefile": b"test:\n\ttrue\n", "a.js": b""}, ("a.js",), history=[ran("npx eslint .")])
     assert (scenario.source, scenario.commands[0].cls) == ("execution_history", "lint")
 
 
@@ -144,6 +143,24 @@ def test_refused_and_told_why(executed: ExecutedCommand, reason: str) -> None:
         find({"README.md": b"", "tests/test_pay.py": b""}, history=[executed])
     assert reason in str(caught.value.partial["tried"])
     assert caught.value.cause == "unfit"
+
+
+def test_a_command_of_another_class_is_refused_and_written_down() -> None:
+    with pytest.raises(NoScenario) as caught:
+        find({"README.md": b""}, history=[ran("terraform apply"), ran("git push && ls")])
+    assert {(entry["line"], entry["why_not"]) for entry in caught.value.partial["refused"]} == {  # type: ignore[attr-defined]
+        ("terraform apply", "`terraform` acts outside of the tree and verifies nothing here"),
+        ("git push", "`git` verifies nothing"),
+        ("ls", "`ls` verifies nothing"),
+    }
+    template = (agent_dir() / "task/templates/manual-scenario-template.md").read_text()
+    form = fill(template, caught.value.partial, job="a" * 64, today="2026-01-01")
+    assert "- `terraform apply` (no test, build or lint command): `terraform` acts outside" in form
+
+
+def test_a_hidden_exit_code_is_told_in_the_reason() -> None:
+    scenario = find(PYTHON, history=[ran("cd tests && pytest -q | tee ../log")])
+    assert scenario.reason.endswith("pytest -q; run without the pipe behind it, which hid its exit code")
 
 
 def test_a_service_that_the_run_had_is_written_down() -> None:
