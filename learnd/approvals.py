@@ -26,6 +26,7 @@ from learnd.lab.manual import ManualInvalid, parse_manual
 from learnd.requests import ApproveJob, Reply
 from learnd.steps.enqueue import recorded_snapshot
 from learnd.steps.scenario import store_manual
+from learnd.views.diagnosis import next_command
 from learnd.workplace import Workplace
 from state import commands as c
 from state.effects import STOPPED_BY, WORK
@@ -55,7 +56,7 @@ def settle(commands: Sequence[c.JobCommand], job_id: str, place: Workplace, acto
     """Put commands for one job through the door, all or none, and tell how the job stands then."""
     outcome = place.door.handle_together(commands, actor)
     if isinstance(outcome, Refused):
-        return Reply(code=outcome.code, message=outcome.reason)
+        return _refused(outcome, job_id, place)
     row = place.views().job(job_id)
     return Reply(
         code="ok",
@@ -63,6 +64,20 @@ def settle(commands: Sequence[c.JobCommand], job_id: str, place: Workplace, acto
         f"{_held(outcome, place)}",
         data={"job": job_id, "status": row.status},
     )
+
+
+UNFIT = frozenset({"not_over_budget", "not_skipped", "takes_no_scenario", "needs_scenario", "needs_grant"})
+"""Refusals of what does not fit the job as it stands: the rules know that it does not, the read models what does."""
+
+
+def _refused(refused: Refused, job_id: str, place: Workplace) -> Reply:
+    """The refusal, ending with the very command that moves the job on where there is one."""
+    step = None
+    if refused.code in UNFIT:
+        views = place.views()
+        step = next_command(views.job(job_id), views.event_value, daemon=True)
+    said = refused.reason.partition(" Next: ")[0]
+    return Reply(code=refused.code, message=f"{said} Next: {step}" if step else refused.reason)
 
 
 def _held(outcome: Handled, place: Workplace) -> str:
@@ -127,7 +142,7 @@ def _supply(request: ApproveJob, text: str, person: c.Person, job: Job, place: W
         )
     refused = takes_no_scenario(person, job)
     if refused is not None:
-        return Reply(code=refused.code, message=refused.reason)
+        return _refused(refused, job.id, place)
     try:
         store = place.store(job.repo_id, job.repo_path)
         files = frozenset(entry.path for entry in store.list_files(recorded_snapshot(job).tree))
@@ -142,10 +157,16 @@ def _supply(request: ApproveJob, text: str, person: c.Person, job: Job, place: W
         return _invalid(name, scenario)
     supplied = c.SupplyScenario(job.id, person, scenario, store_manual(job, place, text), request.now)
     reply = settle([supplied], job.id, place, person.user)
-    if reply.ok and scenario.services:
-        note = f"; learnd starts no service: the entrypoint has to start {'; '.join(scenario.services)}"
-        return reply.model_copy(update={"message": reply.message + note})
-    return reply
+    return reply.model_copy(update={"message": reply.message + _on_services(scenario, place)}) if reply.ok else reply
+
+
+def _on_services(scenario: Scenario, place: Workplace) -> str:
+    """Which of the services somebody else has to start, and why."""
+    if scenario.served and place.settings.sandbox == "none":
+        return '; the replay will be refused: services are started in a sandbox only, and the settings say "none"'
+    started = {service.name for service in scenario.served}
+    others = [said for said in scenario.services if said.split()[0] not in started]
+    return f"; without a command the entrypoint has to start {'; '.join(others)}" if others else ""
 
 
 def _invalid(name: str, found: ManualInvalid) -> Reply:

@@ -4,8 +4,8 @@ The form is Markdown with one TOML block (`manual-scenario-template.md`). Whoeve
 commands need no known runner; they run in the sandbox like any other, and their outcome is the runner's own report
 where there is one, else the exit code. Nothing of an invalid form is used; all that is wrong with it is said at once.
 
-Services are read and checked, so that a form written today stays good; learnd does not start them. Each command of a
-scenario has a sandbox of its own, so the entrypoint is the only one that can.
+Services that have a command are started beside the replay's own (`services.py`); one without is what the entrypoint
+has to start itself.
 """
 
 from __future__ import annotations
@@ -16,16 +16,26 @@ import re
 import tomllib
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
-from events.values import Scenario, ScenarioCommand
+from events.values import Scenario, ScenarioCommand, Service
 from learnd.lab.commands import parts
 from learnd.lab.form_text import FieldError, field_problem, toml_block, toml_problem
 from learnd.lab.shell import Unparseable, simple_commands
 
 _SECRET = re.compile(r"TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL|API_?KEY|PRIVATE_?KEY", re.IGNORECASE)
+_URL = re.compile(r"http://(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?(/[^\s\"'<>]*)?")
 _SHELL = "shell"
 """The runner of a manual command that is no known runner's."""
 
@@ -96,7 +106,7 @@ def _command(line: str) -> str:
 def _relative(path: str) -> str:
     normal = posixpath.normpath(path) if path else ""
     if not normal or normal.startswith("/") or normal.split("/")[0] == ".." or "\0" in path:
-        raise ValueError(f"`{path[:200]}` must be a path inside the repository, relative to its root")
+        raise ValueError(f"`{path[:200]}` is no path inside the repository")
     return normal
 
 
@@ -140,17 +150,44 @@ _Variable = Annotated[str, AfterValidator(_variable)]
 
 
 class _Service(BaseModel):
-    """A service as the form describes it; see the module's docstring for what becomes of it."""
+    """A service as the form describes it; one without a command is not started."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
     ports: list[Annotated[int, Field(ge=1, le=65535)]] = Field([], max_length=20)
     health: _Command | None = None
+    command: _Command | None = None
+    ready_seconds: float | int = Field(60, ge=0.1, le=600)
+
+    @field_validator("health")
+    @classmethod
+    def _on_localhost(cls, health: str | None) -> str | None:
+        if health and "://" in health.split()[0] and not _URL.fullmatch(health):
+            raise ValueError(f"`{health[:200]}` is no http:// address on localhost")
+        return health
+
+    @model_validator(mode="after")
+    def _can_be_waited_for(self) -> Self:
+        if self.command and not self.ports and not self.health:
+            raise ValueError(f"nothing tells when {self.name} is up: name its ports or its health check")
+        return self
 
     def __str__(self) -> str:
         ports = f" on {', '.join(map(str, self.ports))}" if self.ports else ""
         return f"{self.name}{ports}{f', healthy when: {self.health}' if self.health else ''}"
+
+    def started(self, cwd: str) -> Service:
+        """As the lab starts it, in the folder `cwd`."""
+        check = self.health or ()
+        return Service(
+            name=self.name,
+            argv=("bash", "-c", self.command or ""),
+            cwd=cwd,
+            ports=tuple(self.ports),
+            health=("bash", "-c", check) if isinstance(check, str) and not _URL.fullmatch(check) else check,
+            ready_s=float(self.ready_seconds),
+        )
 
 
 class _Form(BaseModel):
@@ -199,7 +236,7 @@ class _Form(BaseModel):
     @classmethod
     def _named(cls, name: str) -> str:
         if not name.strip() or len(name) > 200 or not name.strip().isprintable():
-            raise ValueError("must name the person who vouches for this scenario")
+            raise ValueError("is no name on one line" if name.strip() else "is empty")
         return name.strip()
 
     @field_validator("date")
@@ -208,9 +245,9 @@ class _Form(BaseModel):
         try:
             day = datetime.date.fromisoformat(str(date)[:10] if isinstance(date, datetime.date) else date)
         except ValueError as error:
-            raise ValueError(f"must be a day as YYYY-MM-DD, such as {_held(info).today}") from error
+            raise ValueError(f"is no day (today is {_held(info).today})" if date else "is empty") from error
         if day > _held(info).today + datetime.timedelta(days=1):  # whoever wrote it may be a time zone ahead
-            raise ValueError(f"must be a day as YYYY-MM-DD that has come; today is {_held(info).today}")
+            raise ValueError(f"is a day that has not come (today is {_held(info).today})")
         return day.isoformat()
 
     def scenario(self) -> Scenario:
@@ -221,6 +258,7 @@ class _Form(BaseModel):
             env=self.env,
             fixtures=tuple(self.fixtures),
             services=tuple(map(str, self.services)),
+            served=tuple(service.started(self.cwd) for service in self.services if service.command),
             expected_signals=tuple(self.expected_signals),
             reason=f"written by {self.approver} on {self.date}",
         )

@@ -116,6 +116,9 @@ def _within(path: str, folder: str) -> bool:
     return path == folder or path.startswith(folder.rstrip("/") + "/")
 
 
+_REGISTERED = "repo_id NOT IN (SELECT id FROM repositories WHERE forgotten_at IS NOT NULL)"
+
+
 class Views:
     """The read models on one connection. Every call is one query; nothing is cached."""
 
@@ -138,9 +141,11 @@ class Views:
         innermost = max((tree for tree in known if _within(path, tree)), key=len, default=None)
         return tuple(sorted(known[innermost])) if innermost is not None else ()
 
-    def jobs(self, *, statuses: tuple[str, ...] = (), repo_id: str | None = None) -> list[JobRow]:
-        """Jobs, oldest first."""
-        where: list[str] = []
+    def jobs(
+        self, *, statuses: tuple[str, ...] = (), repo_id: str | None = None, but_forgotten: bool = False
+    ) -> list[JobRow]:
+        """Jobs, oldest first; with `but_forgotten` none of forgotten repositories."""
+        where = [_REGISTERED] if but_forgotten else []
         values: list[str] = []
         if statuses:
             where.append(f"status IN ({', '.join('?' * len(statuses))})")
@@ -167,9 +172,11 @@ class Views:
         """The job whose id begins with `prefix`. Raises NotFound, Ambiguous."""
         return self._one(JobRow, "jobs", prefix, "job")
 
-    def patterns(self, *, statuses: tuple[str, ...] = (), repo_id: str | None = None) -> list[PatternRow]:
-        """Patterns, oldest first."""
-        where: list[str] = []
+    def patterns(
+        self, *, statuses: tuple[str, ...] = (), repo_id: str | None = None, but_forgotten: bool = False
+    ) -> list[PatternRow]:
+        """Patterns, oldest first; with `but_forgotten` none of forgotten repositories."""
+        where = [_REGISTERED] if but_forgotten else []
         values: list[str] = []
         if statuses:
             where.append(f"status IN ({', '.join('?' * len(statuses))})")
@@ -209,6 +216,12 @@ class Views:
             (repo_path, but, completed_at, started_at),
             "rowid",
         )
+
+    def event_value(self, position: int, path: str) -> object:
+        """One value of the event at `position` by its JSON path, without decoding the event; None of no event."""
+        query = "SELECT json_extract(data, ?) FROM events WHERE position = ?"
+        row = self._connection.execute(query, (path, position)).fetchone()
+        return row[0] if row else None
 
     def faults(self) -> list[FaultRow]:
         return self._rows(FaultRow, "faults", "1", (), "kind")

@@ -181,7 +181,7 @@ def test_a_change_without_any_command_asks_for_a_manual_scenario_and_takes_one(e
     form = (learning / "manual-scenario.md").read_text()
     assert job.id in form
     plain = ask(engine, ApproveJob(job=job.id[:8]))
-    assert "--scenario FILE" in plain.message
+    assert f"--scenario {learning / 'manual-scenario.md'}" in plain.message
     bad = ask(engine, ApproveJob(job=job.id[:8], scenario=form))
     assert (bad.ok, bad.code) == (False, "scenario_invalid")
     assert "entrypoint" in bad.message

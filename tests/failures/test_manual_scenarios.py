@@ -73,7 +73,7 @@ def test_the_form_says_what_was_tried_and_why_proposes_and_is_replayed_when_a_pe
     assert "entrypoint, approver, date; nothing was changed. Next: mend the file" in unedited.err.splitlines()[-1]
     plain = house.learnd("approve", job[:8])
     assert plain.code == 1
-    assert "--scenario FILE" in plain.err
+    assert f"Next: learnd approve {job[:8]} --scenario {form}" in plain.err
     assert house.types(job) == before
 
     completed(form, entrypoint='"bash scripts/verify.sh"', fixtures='["scripts/verify.sh"]')

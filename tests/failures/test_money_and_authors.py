@@ -59,7 +59,7 @@ def test_a_budget_too_small_blocks_without_a_call_and_the_printed_grant_is_enoug
         assert (row.cause, row.spent_usd, httpserver.log) == ("budget", 0, [])
         plain = house.learnd("approve", job[:8])
         assert plain.code == 1
-        assert f"learnd approve {job[:8]} --grant-usd" in plain.err
+        assert plain.err.strip().endswith(f"Next: {house.next(job)}"), "with the very amount"
         assert house.learnd("approve", job[:8], "--grant-usd", "0.0001").code == 0  # not enough: it comes back
         until(lambda: house.types(job).count("BudgetExhausted") == 2, "the second time")
         house.reaches(job, "over_budget")
