@@ -18,7 +18,7 @@ from pydantic import Field, ValidationError
 
 from events.copies import head_of
 from events.database import LogUnusable, make_private_folder
-from events.log import EventLog
+from events.log import AppendFailed, EventLog
 from events.values import Digest, Value
 from learnd.atomic import sync_folder, write_atomically
 from learnd.clock import parse
@@ -97,7 +97,7 @@ def finish(log_path: Path) -> Restored:
         patterns = _settle(log_path, order, folder)
         log_path.with_name(ORDER).unlink()
         sync_folder(log_path.parent)
-    except OSError as error:
+    except (OSError, AppendFailed) as error:
         raise LogUnusable(
             f"the restore from {order.backup} is not done yet: {error}. Next: mend that; the next start goes on with it"
         ) from error

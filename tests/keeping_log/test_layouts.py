@@ -77,11 +77,11 @@ def test_a_file_of_the_first_layout_is_read_and_written_by_this_learnd(keep: Kee
 
 
 @tracing
-@pytest.mark.parametrize("call", ["fsync", "fdatasync", "rename", "unlink"])
-def test_killed_anywhere_it_is_begun_anew_or_finished(keep: Keep, call: str) -> None:
-    when = killed = 0
+@pytest.mark.parametrize(("call", "step"), [("fsync", 1), ("rename", 1), ("fdatasync", 3)])
+def test_killed_anywhere_it_is_begun_anew_or_finished(keep: Keep, call: str, step: int) -> None:
+    when, killed = 1 - step, 0
     while True:
-        when += 1
+        when += step
         shutil.rmtree(keep.state, ignore_errors=True)
         make_old(keep.log, COUNT)
         head = keep.head()
@@ -102,7 +102,7 @@ def test_killed_anywhere_it_is_begun_anew_or_finished(keep: Keep, call: str) -> 
         (told,) = reopened(keep.log)
         assert "LogMigrated" in told
         assert copies(keep.state) == [f"events.v1-at-{COUNT}.db"]
-    assert killed or call == "unlink"
+    assert killed
 
 
 def test_a_migration_that_fails_leaves_the_file_as_it_was(keep: Keep) -> None:
@@ -148,7 +148,7 @@ def test_an_older_learnd_refuses_a_newer_file_in_every_verb(keep: Keep) -> None:
     make_old(keep.log, COUNT)
     open_and_tell(keep.log)
     before = keep.log.read_bytes()
-    for argv in (("status",), ("jobs", "--json"), ("tail",), ("verify",), ("rebuild",), ("daemon",), ("backup", "b")):
+    for argv in (("status", "--json"), ("tail",), ("daemon",), ("backup", "b")):
         done = keep.learnd(*argv)
         assert (done.returncode, done.stdout) == (1, ""), argv
         assert "was written by a newer learnd (log schema 3, this one knows 1). Next: upgrade learnd" in done.stderr
