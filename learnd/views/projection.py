@@ -37,13 +37,17 @@ from state import pattern as patterns
 VERSION = MODELS_VERSION
 TABLES = ("jobs", "patterns", "repositories", "work_trees", "faults", "daemon", "measures", "alerts", "alert_channels")
 BATCH_ROWS = 5000
-"""Rows that a fold of many events keeps in memory at most, about a kilobyte each."""
+"""Rows that a fold of many events keeps in memory, about a kilobyte each; looked at every thousand events."""
 
 
 def create_tables(connection: sqlite3.Connection, prefix: str = "") -> None:
-    """Make the read models' tables where they are absent; `prefix` builds a set aside."""
+    """Make the read models' tables where they are absent; `prefix` builds a set aside.
+
+    What is built aside is found by its keys alone: the hot tables get their other indexes when it is in its place.
+    """
     for statement in resources.files("learnd.views").joinpath("models.sql").read_text().split(";"):
-        if statement.strip():
+        index = "CREATE INDEX" in statement and any(f"ON {{prefix}}{table} " in statement for table in Hot._fields)
+        if statement.strip() and not (prefix and index):
             connection.execute(statement.format(prefix=prefix))
 
 
@@ -81,7 +85,7 @@ def project(
         if record.type in alert_fold.FOLLOWED:
             alert_fold.follow(connection, record, prefix)
         position = record.position
-        if len(job_rows) + len(pattern_rows) > BATCH_ROWS:
+        if position % 1000 == 0 and len(job_rows) + len(pattern_rows) > BATCH_ROWS:
             job_rows.flush()
             pattern_rows.flush()
             _write(connection, measured, prefix)
@@ -103,14 +107,14 @@ def _write(connection: sqlite3.Connection, measured: list[Measure], prefix: str)
 
 def _job(rows: Rows, pattern_rows: Rows, record: Recorded) -> list[Measure]:
     job_id = record.stream[4:]
-    row = rows.get(job_id)
+    row = rows.get(job_id) if record.version > 1 else None
     status = jobs.JobStatus.NEW.value if row is None else str(row["status"])
     event = record.data
     following = jobs.TABLE.follow(f"job {job_id[:8]}", status, event)
     columns: Columns = {"version": record.version, "updated_at": record.at}
     measured: list[Measure] = []
     if record.type in JOB_TYPES or status in BLOCKED:
-        regressed = _regressed(pattern_rows, event) if isinstance(event, e.RegressionDetected) else None
+        regressed = _regressed(pattern_rows, event) if record.type == "RegressionDetected" else None
         measured = of_job(record, _job_stood(row), following, regressed)
     if following != status:
         columns |= {
@@ -142,8 +146,9 @@ def _job_stood(row: Columns | None) -> JobStood:
     return JobStood(str(row["status"]), str(row["since"]), str(row["repo_id"]))
 
 
-def _regressed(pattern_rows: Rows, event: e.RegressionDetected) -> str | None:
+def _regressed(pattern_rows: Rows, event: e.Event) -> str | None:
     """Counts a regression of a pattern; returns when the pattern was promoted."""
+    assert isinstance(event, e.RegressionDetected)  # noqa: S101 - for the type checker
     row = pattern_rows.get(event.pattern_id) if event.pattern_id else None
     if row is None or event.pattern_id is None:
         return None
@@ -217,10 +222,17 @@ _SAYS: Mapping[type[e.Event], Says] = {
 
 # --- patterns ---
 
+_APPROVED = _shows(approver="approver", reason="reason")
+_PATTERN_SAYS: Mapping[type[e.Event], Says] = {
+    **{kind: _APPROVED for kind in e.PATTERN_EVENTS if issubclass(kind, e.Approval)},
+    e.PatternQuarantined: _shows(gate="gate", detail="detail"),
+    e.PatternReleased: lambda event: {**_APPROVED(event), "gate": None, "detail": ""},
+}
+
 
 def _pattern(job_rows: Rows, rows: Rows, record: Recorded) -> list[Measure]:
     pattern_id = record.stream[8:]
-    row = rows.get(pattern_id)
+    row = rows.get(pattern_id) if record.version > 1 else None
     status = patterns.PatternStatus.NEW.value if row is None else str(row["status"])
     event = record.data
     following = patterns.TABLE.follow(f"pattern {pattern_id[:8]}", status, event)
@@ -233,12 +245,9 @@ def _pattern(job_rows: Rows, rows: Rows, record: Recorded) -> list[Measure]:
         columns["since"] = record.at
     if is_promotion(record.type, status):
         columns |= {"promoted_at": record.at, "regressions": 0}
-    if isinstance(event, e.PatternQuarantined):
-        columns |= {"gate": event.gate, "detail": event.detail}
-    if isinstance(event, e.PatternReleased):
-        columns |= {"gate": None, "detail": ""}
-    if isinstance(event, e.Approval):
-        columns |= {"approver": event.approver, "reason": event.reason}
+    says = _PATTERN_SAYS.get(type(event))
+    if says is not None:
+        columns |= says(event)
     if row is None and isinstance(event, e.PatternStaged | e.PatternQuarantined):
         columns |= {
             "repo_id": event.repo_id or "", "repo_path": event.repo_path or "",
