@@ -21,19 +21,26 @@ def wanted(log: EventLog, views: Views, pattern_id: str) -> WantedPattern | None
     row = next((row for row in views.patterns() if row.id == pattern_id), None)
     if row is None:
         return None
-    return next(pattern for pattern in wanted_of(log, views, row.repo_path) if pattern.id == pattern_id)
+    return next(_wanted(log, row, name) for row, name in _named(views, row.repo_path) if row.id == pattern_id)
 
 
 def wanted_of(log: EventLog, views: Views, repo_path: str) -> list[WantedPattern]:
-    """Every pattern of one work tree, oldest first: names are given in that order and never change."""
+    """Every pattern of one work tree, oldest first, but for those of a repository that stood there and was forgotten:
+    their files are nobody's but the repository's.
+    """
+    forgotten = {row.id for row in views.forgotten()}
+    return [_wanted(log, row, name) for row, name in _named(views, repo_path) if row.repo_id not in forgotten]
+
+
+def _named(views: Views, repo_path: str) -> list[tuple[PatternRow, str]]:
+    """The patterns of one work tree and their files' names, which are given in order and never change."""
     taken: set[str] = set()
     found = []
     for row in views.patterns():
-        if row.repo_path != repo_path:
-            continue
-        name = file_name(row.slug, row.id, taken)
-        taken.add(name)
-        found.append(_wanted(log, row, name))
+        if row.repo_path == repo_path:
+            name = file_name(row.slug, row.id, taken)
+            taken.add(name)
+            found.append((row, name))
     return found
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import pwd
-import shutil
 import sqlite3
 import subprocess
 from collections.abc import Callable, Iterator
@@ -22,6 +21,7 @@ from learnd.locate import NAME, Place, config_file
 from learnd.verbs.alerts import alert_checks
 from learnd.verbs.check import Check, ok
 from learnd.verbs.reading import Reading, place_of, reading
+from learnd.verbs.room import disk_check
 from learnd.verbs.status import daemon_state
 from learnd.verbs.terminal import STYLES, Stop, ago, clean, is_terminal, print_json, say
 from learnd.verbs.units import read_only_for_daemon, unit_checks
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from learnd.settings import Settings
 
 GIT_OLDEST = (2, 36)
-FREE_FAIL, FREE_WARN = 256 << 20, 2 << 30
-"""Bytes free where the log lies: less than the first and the daemon stops working, see `engine.FREE_BYTES`."""
 WATCH_SHARE = 0.8
 
 
@@ -209,13 +207,13 @@ def _user(uid: int) -> str:
 
 
 def _disk(place: Place) -> Check:
-    folder = next((parent for parent in (place.state_dir, *place.state_dir.parents) if parent.is_dir()), Path("/"))
-    free = shutil.disk_usage(folder).free
-    found = f"{free / (1 << 30):.1f} GiB free at {folder}"
-    mend = "free some space, or lower retention_days"
-    if free < FREE_FAIL:
-        return Check("disk", "fail", found, mend)
-    return Check("disk", "warn", found, mend) if free < FREE_WARN else ok("disk", found)
+    if not place.has_log():
+        return disk_check(place, None)
+    try:
+        with reading(place.log) as book:
+            return disk_check(place, book.views)
+    except Stop:
+        return disk_check(place, None)  # what is wrong with the log, its own check says
 
 
 # --- the log and what hangs on it ---

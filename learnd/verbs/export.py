@@ -44,7 +44,8 @@ def export(log: Path | None, format_: str, chosen: Chosen, out: Path | None) -> 
             sys.stdout.flush()
             return 0
         count = _write(out, told)
-        note(f"{count} events up to position {head} written to {out}. Next time: learnd export --after {head}")
+        events = "1 event" if count == 1 else f"{count} events"
+        note(f"{events} up to position {head} written to {out}. Next time: learnd export --after {head}")
     return 0
 
 
@@ -111,7 +112,9 @@ def verify_export(file: Path, *, as_json: bool) -> int:
     try:
         with file.open(encoding="utf-8") as opened:
             first, found = verify(opened)
-    except (LogDamaged, ExportUnusable, UnicodeDecodeError, OSError) as error:
+    except OSError as error:
+        raise Stop(f"{file} cannot be read: {error.strerror}. Next: name an exported file", USAGE) from error
+    except (LogDamaged, ExportUnusable, UnicodeDecodeError) as error:
         reason = error.reason if isinstance(error, LogDamaged) else str(error)
         at = f"position {error.position}: " if isinstance(error, LogDamaged) else ""
         if as_json:
@@ -127,7 +130,8 @@ def verify_export(file: Path, *, as_json: bool) -> int:
     if not found.count:
         say(f"{file} has no events")
         return 0
-    say(f"{file} holds: {found.count} events, positions {first} to {found.position}")
+    events = "1 event" if found.count == 1 else f"{found.count} events"
+    say(f"{file} holds: {events}, positions {first} to {found.position}")
     if first > 1:
         say(f"what was before position {first} is not in it: the first hash is taken as told")
     say(f"head {found.position} {found.hash}")

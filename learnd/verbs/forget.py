@@ -64,7 +64,7 @@ def _show(book: Reading, row: RepositoryRow) -> None:
             ("deleted", f"snapshots {size(room.store if room else 0)}, tarballs {size(room.tarballs if room else 0)}"),
             ("", f"{quarantined} quarantined texts, drafts and evidence in {book.place.state_dir}"),
             ("dismissed", ", ".join(f"{count} {name}" for name, count in jobs.items()) or "no job is open"),
-            ("left", f"{files} pattern files and all run folders in the repository; learnd looks after them no more"),
+            ("left", f"all run folders and {files} pattern files in the repository; learnd looks after them no more"),
             (
                 "stays",
                 "its events in the log, for ever: paths, task and run names, commands, evidence, pattern texts",

@@ -181,7 +181,7 @@ class _Drive:
         waiting = self.engine.scheduler.next_wake()
         if waiting is not None and not faults:
             say(f"some jobs wait until {clock_time(waiting)}. Next: learnd once, later")
-        candidates = self.engine.views().patterns(statuses=("candidate",))
+        candidates = self.engine.views().patterns(statuses=("candidate",), but_forgotten=True)
         if len(candidates) == 1:
             say(f"1 pattern waits for a person. Next: learnd review {short(candidates[0].id)}")
         elif candidates:

@@ -25,7 +25,7 @@ def review(log: Path | None, prefix: str | None, *, everything: bool, as_json: b
     `regressions` counted since the promotion; with a pattern's id an array of one, which also has its `text`.
     """
     with reading(log) as book:
-        rows = [book.views.pattern(prefix)] if prefix else book.views.patterns(statuses=() if everything else WAITING)
+        rows = [book.views.pattern(prefix)] if prefix else _rows(book, everything=everything)
         if as_json:
             print_json([_as_json(book, row, whole=prefix is not None) for row in rows])
         elif prefix:
@@ -33,6 +33,10 @@ def review(log: Path | None, prefix: str | None, *, everything: bool, as_json: b
         else:
             _print_all(book, rows, everything=everything)
     return 0
+
+
+def _rows(book: Reading, *, everything: bool) -> list[PatternRow]:
+    return book.views.patterns() if everything else book.views.patterns(statuses=WAITING, but_forgotten=True)
 
 
 def file_of(book: Reading, row: PatternRow) -> Path | None:

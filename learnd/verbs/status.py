@@ -6,7 +6,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from learnd.ids import short
+from learnd.keeping.sizes import measure
 from learnd.verbs import alerts as told
+from learnd.verbs import room
 from learnd.verbs.jobs import pattern_of
 from learnd.verbs.reading import Reading, reading
 from learnd.verbs.terminal import Column, ago, heading, print_facts, print_json, say, table
@@ -41,12 +43,13 @@ def status(log: Path | None, *, as_json: bool) -> int:
 
     JSON: `{log, position, daemon: {answers, pid, since, learning_enabled, position, troubles}, faults: [{kind,
     detail, since}], jobs: {status: count}, blocked: [{id, status, since, reason, next}], review: [the same],
-    repositories: [path], alerts: [as `learnd alerts --json`], backup: {at, path, position}|null}`.
+    repositories: [path], alerts: [as `learnd alerts --json`], backup: {at, path, position}|null, room: bytes by use,
+    see `room.as_json`}`.
     """
     with reading(log) as book:
         daemon = daemon_state(book)
         counts: dict[str, int] = {}
-        for row in book.views.jobs():
+        for row in book.views.jobs(but_forgotten=True):
             counts[row.status] = counts.get(row.status, 0) + 1
         blocked = _blocked(book, daemon)
         review = _review(book)
@@ -54,6 +57,7 @@ def status(log: Path | None, *, as_json: bool) -> int:
         faults = book.views.faults()
         alerts = told.shown(book)
         kept = last_backup(book)
+        taken = measure(book.place.state_dir, book.views)
         if as_json:
             print_json(
                 {
@@ -61,7 +65,7 @@ def status(log: Path | None, *, as_json: bool) -> int:
                     "faults": [asdict(fault) for fault in faults], "jobs": counts,
                     "blocked": [asdict(item) for item in blocked], "review": [asdict(item) for item in review],
                     "repositories": trees, "alerts": [told.as_json_of(item) for item in alerts],
-                    "backup": kept,
+                    "backup": kept, "room": room.as_json(taken),
                 }
             )  # fmt: skip
             return 0
@@ -73,6 +77,7 @@ def status(log: Path | None, *, as_json: bool) -> int:
                 ("watching", ", ".join(trees) or "nothing yet. Next: learnd init REPO"),
                 ("jobs", ", ".join(f"{count} {name}" for name, count in counts.items()) or "none"),
                 ("backup", _backup_line(kept)),
+                *room.lines(taken),
                 ("alerts", told.summary(alerts)),
             ]
         )
@@ -159,7 +164,7 @@ def _blocked(book: Reading, daemon: DaemonState) -> list[Waiting]:
 def _review(book: Reading) -> list[Waiting]:
     return [
         Waiting(row.id, row.status, row.updated_at, row.title, next_for_pattern(row))
-        for row in book.views.patterns(statuses=("candidate", "edited", "quarantined"))
+        for row in book.views.patterns(statuses=("candidate", "edited", "quarantined"), but_forgotten=True)
     ]
 
 
