@@ -177,9 +177,7 @@ def test_options_of_the_other_kind_of_restore_are_refused(keep: Keep) -> None:
 
 
 POINTS = [
-    *("fsync:when=1", "fsync:when=4", "fsync:when=8"),
-    *(f"rename:when={n}" for n in (1, 2, 4)),
-    *("link:when=1", "fdatasync:when=2", "unlink:when=2"),
+    *("fsync:when=1", "rename:when=2", "link:when=1", "rename:when=4", "fdatasync:when=2", "unlink:when=2"),
 ]
 """Staging, the order, each step of the exchange, the new log's first appends, the order's end."""
 
