@@ -179,10 +179,44 @@ class ScenarioCommand(Value):
     timeout_s: float | None = None
 
 
+class Service(Value):
+    """A program that runs beside the commands of every replay, in their sandbox, on its own localhost.
+
+    It is up once each of `ports` takes a connection and `health`, where there is one, is well: a URL that answers with
+    less than 400, or a command (argv) that ends with 0. It has `ready_s` seconds for that.
+    """
+
+    name: str
+    argv: tuple[str, ...]
+    cwd: str = "."
+    env: dict[str, str] = {}
+    ports: tuple[int, ...] = ()
+    health: str | tuple[str, ...] = ()
+    ready_s: float = 60
+
+
+class Installation(Value):
+    """An environment that a change asks for: made in `folder` of `package` by `commands`, from `files` alone.
+
+    `blank` are files whose names only are shown to the set-up; `env` are variables it and the replays get, with
+    `{env}` for where the environment stands.
+    """
+
+    stack: str
+    package: str
+    files: tuple[str, ...]
+    blank: tuple[str, ...] = ()
+    commands: tuple[tuple[str, ...], ...]
+    folder: str
+    env: dict[str, str] = {}
+
+
 class Scenario(Value):
     """What to execute to verify the change. Paths are relative to the repository's root.
 
     `changed_tests` are the test files the change touched (at most 200): those the base gets to be judged by.
+    `services` says in words what the run had beside it; those in `served` are started, in this order.
+    `installations` are the environments that the change's lock and requirement files ask for.
     """
 
     source: ScenarioSource
@@ -191,8 +225,10 @@ class Scenario(Value):
     env: dict[str, str] = {}
     fixtures: tuple[str, ...] = ()
     services: tuple[str, ...] = ()
+    served: tuple[Service, ...] = ()
     expected_signals: tuple[str, ...] = ()
     changed_tests: tuple[str, ...] = ()
+    installations: tuple[Installation, ...] = ()
     reason: str = ""
 
 

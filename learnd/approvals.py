@@ -14,6 +14,7 @@ import datetime
 from collections.abc import Sequence
 from pathlib import Path
 
+from events.values import Scenario
 from learnd.clock import now
 from learnd.door import Handled
 from learnd.harvest import places
@@ -165,7 +166,7 @@ def _on_services(scenario: Scenario, place: Workplace) -> str:
     if scenario.served and place.settings.sandbox == "none":
         return '; the replay will be refused: services are started in a sandbox only, and the settings say "none"'
     started = {service.name for service in scenario.served}
-    others = [said for said in scenario.services if said.split()[0] not in started]
+    others = [said for said in scenario.services if said.replace(",", " ").split()[0] not in started]
     return f"; without a command the entrypoint has to start {'; '.join(others)}" if others else ""
 
 

@@ -50,7 +50,9 @@ class SandboxRun:
     `mount_at / ".git"`, copies of generated files): nobody else chose their host paths. What lies below `mount_at`
     gets its mount point made in `tree`.
     report_dir: host folder, writable, at /learnd/report.
+    stdin: what the command may read there; nothing where None.
     owner_uid, owner_gid: of the repository; who runs the replay when the daemon is root.
+    network: share the host's network. Never for a replay: only for set-up that the operator allowed.
     """
 
     argv: tuple[str, ...]
@@ -65,6 +67,8 @@ class SandboxRun:
     read_only_binds: tuple[tuple[Path, Path], ...] = ()
     own_binds: tuple[tuple[Path, Path], ...] = ()
     overlays: tuple[tuple[Path, Path], ...] = ()
+    network: bool = False
+    stdin: bytes | None = None
 
 
 @dataclass(frozen=True)

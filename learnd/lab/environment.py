@@ -24,7 +24,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from events.values import Overlay, Scenario, ScenarioCommand
+from events.values import Overlay, Scenario, ScenarioCommand, Service
 from learnd.harvest.gitfolder import read_small
 from learnd.lab.binds import RunRefused, admissible
 from learnd.lab.interpreters import interpreter_env, interpreter_roots, is_file, is_folder
@@ -78,6 +78,11 @@ class Environment:
     env: Mapping[str, str]
     description: str
     missing: str | None = None
+    made: tuple[tuple[Path, Path], ...] = ()
+    """Environments that learnd made itself, in place of the live ones: (host, inside)."""
+
+    unmet: str = ""
+    """What the change asks to be installed and is not, in a sentence."""
 
 
 @dataclass
@@ -93,15 +98,23 @@ class _Found:
 
 
 def discover(
-    repo: Path, scenario: Scenario, tree_files: Collection[str], copies: Path, extra_binds: Iterable[Path] = ()
+    repo: Path,
+    scenario: Scenario,
+    tree_files: Collection[str],
+    copies: Path,
+    extra_binds: Iterable[Path] = (),
+    made: Mapping[Path, Path] | None = None,
 ) -> Environment:
     """The environment of `scenario`'s commands in the repository at `repo`.
 
     `tree_files` are the paths of base and snapshot together. `copies` is a fresh folder of ours that generated files
-    are copied to. Raises OSError only for `copies`; what cannot be read in the repository is not there.
+    are copied to; `made` are environments from the cache, by where they stand inside. Raises OSError only for
+    `copies`; what cannot be read in the repository is not there.
     """
-    commands = (*scenario.setup, *scenario.commands)
+    commands: tuple[ScenarioCommand | Service, ...]
+    commands = (*scenario.setup, *scenario.commands, *_of_services(scenario))
     folders = environment_folders(repo, tree_files, [command.cwd for command in commands])
+    folders |= made or {}
     found = _Found()
     for folder, target in folders.items():
         if is_file(target / "pyvenv.cfg"):
@@ -114,7 +127,7 @@ def discover(
         if os.path.exists(path):  # noqa: PTH110 - as `is_file`
             found.binds[path] = path
     generated = tuple(_copy_generated(repo, tree_files, copies))
-    binds = dict(folders)
+    binds = {inside: host for inside, host in folders.items() if inside not in (made or {})}
     binds |= {inside: host for inside, host in found.binds.items() if not _within(inside, repo)}
     return Environment(
         binds=tuple((host, inside) for inside, host in binds.items()),
@@ -123,6 +136,7 @@ def discover(
         env=_variables(found),
         description="; ".join(dict.fromkeys(found.named)) or "system",
         missing=", ".join(dict.fromkeys(found.missing)) or None,
+        made=tuple((host, inside) for inside, host in (made or {}).items()),
     )
 
 
@@ -198,7 +212,7 @@ def _environment_target(repo: Path, folder: Path) -> Path | None:
 # --- interpreters and environments --------------------------------------------------------------------
 
 
-def _resolve(command: ScenarioCommand, repo: Path, folders: Mapping[Path, Path], found: _Found) -> None:
+def _resolve(command: ScenarioCommand | Service, repo: Path, folders: Mapping[Path, Path], found: _Found) -> None:
     """Find the executables of one command: the environment it names, the one beside it, the daemon's PATH."""
     cwd = repo / command.cwd
     words = _words(command)
@@ -211,17 +225,25 @@ def _resolve(command: ScenarioCommand, repo: Path, folders: Mapping[Path, Path],
     program = PurePosixPath(words[0]).name if words else ""
     perhaps = (*(_command_words(words) if shell else ()), *(BEHIND if shell or program in STARTERS else ()))
     for name in (*needed, *perhaps):
-        executable = _executable(name, cwd, near, command.env.get("PATH"))
+        executable = _executable(name, cwd, near, command.env.get("PATH"), folders)
         if executable is None:
             found.missing += [name] if name in needed else []
             continue
         if name not in BEHIND or name in needed:
             found.named.append(f"{name} = {executable}")
         _note_venv(executable, repo, folders, found)
-        _bind_executable(executable, found)
+        _bind_executable(executable, _on_host(executable, folders), found)
 
 
-def _words(command: ScenarioCommand) -> list[str]:
+def _of_services(scenario: Scenario) -> Iterator[Service]:
+    """The services that are started, and their health checks, as programs to be found."""
+    for service in scenario.served:
+        yield service
+        if service.health and not isinstance(service.health, str):
+            yield service.model_copy(update={"argv": service.health})
+
+
+def _words(command: ScenarioCommand | Service) -> list[str]:
     if command.argv[:1] == ("bash",) and len(command.argv) > 2:
         try:
             return ["bash", *shlex.split(command.argv[-1])]
@@ -235,32 +257,43 @@ def _command_words(words: list[str]) -> list[str]:
     return [word for word in dict.fromkeys(words) if re.fullmatch(r"[\w./+-]+", word) and not word.startswith("-")]
 
 
-def _executable(name: str, cwd: Path, near: Iterable[Path], path: str | None) -> Path | None:
+def _executable(
+    name: str, cwd: Path, near: Iterable[Path], path: str | None, folders: Mapping[Path, Path]
+) -> Path | None:
+    """Where the executable stands inside; it is looked for where it stands on the host."""
     if "/" in name:
         candidate = Path(os.path.normpath(cwd / name))
-        return candidate if os.access(candidate, os.X_OK) and not is_folder(candidate) else None
+        host = _on_host(candidate, folders)
+        return candidate if os.access(host, os.X_OK) and not is_folder(host) else None
     for folder in sorted(near, key=lambda folder: len(folder.parts), reverse=True):
         for place in ("bin", ".bin"):
             candidate = folder / place / name
-            if is_file(candidate) and os.access(candidate, os.X_OK):
+            host = _on_host(candidate, folders)
+            if is_file(host) and os.access(host, os.X_OK):
                 return candidate
     which = shutil.which(name, path=path) if path else shutil.which(name)
     return Path(which) if which else None
 
 
+def _on_host(path: Path, folders: Mapping[Path, Path]) -> Path:
+    """Where a path that replays see stands on the host: an environment may be another than the live one."""
+    inside = next((folder for folder in folders if _within(path, folder)), None)
+    return path if inside is None else folders[inside] / path.relative_to(inside)
+
+
 def _note_venv(executable: Path, repo: Path, folders: Mapping[Path, Path], found: _Found) -> None:
     """Remember the virtual environment that `executable` belongs to, wherever that is."""
     venv = Path(os.path.normpath(executable)).parent.parent
-    if venv in found.venvs or not is_file(venv / "pyvenv.cfg"):
+    if venv in found.venvs or not is_file(_on_host(venv, folders) / "pyvenv.cfg"):
         return
     if venv in folders or (not _within(venv, repo) and _may_bind(venv, repo)):
         found.venvs.append(venv)
 
 
-def _bind_executable(executable: Path, found: _Found) -> None:
-    for root in interpreter_roots(executable):
+def _bind_executable(executable: Path, host: Path, found: _Found) -> None:
+    for root in interpreter_roots(host):
         found.binds[root] = root
-    found.env |= interpreter_env(executable)
+    found.env |= interpreter_env(host)
     if str(executable.parent) not in found.path:
         found.path.append(str(executable.parent))
 

@@ -21,7 +21,7 @@ MUST = {
     "cwd": "a folder of the snapshot, relative to the repository's root",
     "env": 'a table of variables, { MODE = "fast" }',
     "fixtures": "a list of files or folders of the snapshot, relative to the repository's root",
-    "services": 'a list of tables, [{ name = "redis", ports = [6379], health = "redis-cli ping" }]',
+    "services": 'a list of tables, [{ name = "db", command = "redis-server", ports = [6379] }]',
     "expected_signals": 'a list of short texts, ["3 passed"]',
     "timeout_minutes": "a number from 0.1 to 120",
     "approver": "the name of the person who vouches for this scenario",

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from events.values import ReplayOutcome, ScenarioCommand, TestCounts
@@ -132,6 +132,17 @@ def combined(done: Sequence[Done], loaded: Loaded, seed: int, code: Code) -> Rep
         probed=loaded.started,
         tests_alone=all(each.green or (each.bad and not each.setup and not each.result.limit) for each in done),
     )
+
+
+def never_begun(seed: int) -> Replayed:
+    """A replay of which no command was begun; why stands in `without_service`."""
+    return Replayed(ReplayOutcome(ok=False, seconds=0.0, hash_seed=seed, source="exit_code"), tests_alone=False)
+
+
+def without_service(replayed: Replayed, name: str, why: str) -> Replayed:
+    """The same replay, whose service `name` was not there from beginning to end, whatever its tests said."""
+    said = {"ok": False, "cause": f"service:{name}", "detail": redacted(f"service {name}: {why}")}
+    return replace(replayed, outcome=replayed.outcome.model_copy(update=said), tests_alone=False)
 
 
 def _cause(done: Sequence[Done], loaded: Loaded, code: Code) -> tuple[str | None, str]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import shutil
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from events.values import Scenario, ScenarioCommand
@@ -20,8 +20,9 @@ from learnd.harvest.store import SnapshotStore
 from learnd.lab.environment import Environment
 from learnd.lab.outcomes import REPORTER_AT, Ended, instrument, read_outcome, reporter_dir
 from learnd.lab.probe import PROBE_AT, read_probe, write_probe
-from learnd.lab.reading import Code, Done, combined, paragraph, summary
-from learnd.lab.sandbox import Limits, Sandbox, SandboxRun
+from learnd.lab.reading import Code, Done, combined, never_begun, paragraph, summary, without_service
+from learnd.lab.sandbox import Limits, Sandbox, SandboxResult, SandboxRun
+from learnd.lab.services import Down, Step, run_served
 from learnd.lab.trees import Place, Workspace
 from learnd.lab.verdict import Replayed
 from learnd.settings import Lab
@@ -67,6 +68,17 @@ class ReplayLog:
         return redact("".join(self._parts)).text + left_out
 
 
+@dataclass(frozen=True)
+class _Step:
+    """A command as it is run: what is started, and the host's side of the folder that it reports into."""
+
+    command: ScenarioCommand
+    argv: tuple[str, ...]
+    env: dict[str, str]
+    report: Path
+    setup: bool = False
+
+
 @dataclass
 class Laboratory:
     """Everything that is the same in all replays of one job."""
@@ -100,37 +112,63 @@ class Laboratory:
             inside = self.sandbox.tree_inside(place.tree, self.mount_at)
             write_probe(place.folder / PROBE, inside, self.tails, self.sandbox.report_inside(place.report))
             self.log.write(f"\n=== {label} · tree {tree[:12]} · hash seed {seed}")
-            done = self._commands(place, seed, order_seed, deadline)
+            run = self._beside_services if self.scenario.served else self._commands
+            done, down = run(place, (seed, order_seed), deadline)
             loaded = read_probe(place.report)
         finally:
             self.workspace.discard(place)
-        replayed = combined(done, loaded, seed, self.code)
+        replayed = combined(done, loaded, seed, self.code) if done else never_begun(seed)
+        if down is not None:
+            replayed = without_service(replayed, down.name, down.why)
         self.log.write(f"--- {summary(replayed.outcome)}")
         return replayed
 
-    def _commands(self, place: Place, seed: int, order_seed: int | None, deadline: float) -> list[Done]:
-        done: list[Done] = []
-        steps = [(command, True) for command in self.scenario.setup]
-        steps += [(command, False) for command in self.scenario.commands]
-        for command, setup in steps:
-            report = place.report / str(len(done))
-            report.mkdir()
-            seeds = (seed, None if setup else order_seed)
-            done.append(self._command(place, command, report, setup=setup, seeds=seeds, deadline=deadline))
-            if done[-1].result.limit or (setup and not done[-1].green):
-                break
-        return done
+    def _steps(self, place: Place, seeds: tuple[int, int | None]) -> list[_Step]:
+        """All commands in order, each with a folder for its report: made before the first runs, for who owns the
+        place's report folder is settled then."""
+        setup = [
+            self._step(place, command, (seeds[0], None), f"setup-{n}") for n, command in enumerate(self.scenario.setup)
+        ]
+        return [replace(step, setup=True) for step in setup] + [
+            self._step(place, command, seeds, str(n)) for n, command in enumerate(self.scenario.commands)
+        ]
 
-    def _command(
-        self,
-        place: Place,
-        command: ScenarioCommand,
-        report: Path,
-        *,
-        setup: bool,
-        seeds: tuple[int, int | None],
-        deadline: float,
-    ) -> Done:
+    def _commands(self, place: Place, seeds: tuple[int, int | None], deadline: float) -> tuple[list[Done], None]:
+        """Each command in a sandbox of its own."""
+        done: list[Done] = []
+        for step in self._steps(place, seeds):
+            left = max(SHORTEST_S, deadline - time.monotonic())
+            spec = self._spec(place, left, step)
+            done.append(self._done(place, step, self.sandbox.run(spec, self.cancel)))
+            if done[-1].result.limit or (step.setup and not done[-1].green):
+                break
+        return done, None
+
+    def _beside_services(
+        self, place: Place, seeds: tuple[int, int | None], deadline: float
+    ) -> tuple[list[Done], Down | None]:
+        """All commands in one sandbox, with the services in it; and the service that was not there, if one was not."""
+        left = max(SHORTEST_S, deadline - time.monotonic())
+        steps = self._steps(place, seeds)
+        commands = [
+            Step(step.argv, step.command.cwd, step.env, min(left, step.command.timeout_s or left), must=step.setup)
+            for step in steps
+        ]
+        plain = {**self.environment.env, **self.scenario.env}
+        services = [one.model_copy(update={"env": plain | one.env}) for one in self.scenario.served]
+        served = run_served(self.sandbox, self._spec(place, left), services, commands, self.cancel)
+        if served.cancelled:
+            raise ReplayCancelled("the replay was cancelled")
+        for text in served.paragraphs(services):
+            self.log.write(text)
+        return [
+            self._done(place, step, result) for step, result in zip(steps, served.results, strict=False)
+        ], served.down
+
+    def _step(self, place: Place, command: ScenarioCommand, seeds: tuple[int, int | None], name: str) -> _Step:
+        """The command as it is run to write a report."""
+        report = place.report / name
+        report.mkdir()
         isolated = self.sandbox.isolation == "bubblewrap"
         env = {**self.environment.env, **self.scenario.env, **command.env}
         instrumented = instrument(
@@ -144,27 +182,32 @@ class Laboratory:
         # The probe comes first: it runs the reporter's sitecustomize, and that the interpreter's own.
         env["PYTHONPATH"] = f"{PROBE_AT if isolated else place.folder / PROBE}:{env['PYTHONPATH']}"
         env["PYTHONHASHSEED"] = str(seeds[0])
-        left = max(SHORTEST_S, deadline - time.monotonic())
-        spec = SandboxRun(
-            argv=instrumented.argv,
+        return _Step(command, instrumented.argv, env, report)
+
+    def _spec(self, place: Place, left: float, step: _Step | None = None) -> SandboxRun:
+        """What a sandbox is given for one command, or for all of them."""
+        return SandboxRun(
+            argv=step.argv if step else (),
             tree=place.tree,
             mount_at=self.mount_at,
             report_dir=place.report,
-            limits=self._limits(min(left, command.timeout_s or left)),
+            limits=self._limits(min(left, step.command.timeout_s or left) if step else left),
             owner_uid=self.owner[0],
             owner_gid=self.owner[1],
-            cwd=command.cwd,
-            env=env,
+            cwd=step.command.cwd if step else ".",
+            env=step.env if step else None,
             read_only_binds=self.environment.binds,
             own_binds=self._own_binds(place),
             overlays=self.environment.overlays,
         )
-        result = self.sandbox.run(spec, self.cancel)
+
+    def _done(self, place: Place, step: _Step, result: SandboxResult) -> Done:
+        """What a command came to, written to the log."""
         if result.cancelled or self.cancel.is_set():
             raise ReplayCancelled("the replay was cancelled")
         ended = Ended(result.exit_code, result.signal, result.output)
         root = str(self.sandbox.tree_inside(place.tree, self.mount_at))
-        done = Done(command, setup, result, read_outcome(command, report, ended, root=root))
+        done = Done(step.command, step.setup, result, read_outcome(step.command, step.report, ended, root=root))
         self.log.write(paragraph(done))
         return done
 
@@ -183,4 +226,4 @@ class Laboratory:
         binds: tuple[tuple[Path, Path], ...] = ()
         if self.sandbox.isolation == "bubblewrap":
             binds = ((place.folder / PROBE, Path(PROBE_AT)), (reporter_dir(), Path(REPORTER_AT)))
-        return (*binds, (self.git_folder, self.mount_at / ".git"))
+        return (*binds, *self.environment.made, (self.git_folder, self.mount_at / ".git"))

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import tempfile
 import threading
 from contextlib import ExitStack
@@ -138,7 +139,8 @@ def run_isolated(spec: SandboxRun, user: User, cancel: threading.Event) -> Sandb
         read_status, write_status = os.pipe()
         stack.callback(os.close, write_status)
         argv = [*host_argv(mounts, user), bwrap.path, "--args", str(arguments), "--json-status-fd", str(write_status)]
-        process = launch([*argv, "--", *inside_argv(spec)], pass_fds=(*passed, write_status))
+        stdin = subprocess.DEVNULL if spec.stdin is None else _memory_file(spec.stdin, stack)
+        process = launch([*argv, "--", *inside_argv(spec)], pass_fds=(*passed, write_status), stdin=stdin)
     watched = Watched(process, read_status, kill=process.kill)
     ended = attend(watched, spec.limits, cancel, (spec.tree, spec.report_dir))
     if ended.inside is None and ended.limit is None and not ended.cancelled and ended.returncode > 0:
@@ -173,12 +175,17 @@ def _run_plain(spec: SandboxRun, user: User, cancel: threading.Event) -> Sandbox
 
 
 def _result(ended: Ended, code: int) -> SandboxResult:
-    """`code` as bwrap (128 + n) or Popen (-n) says it; a replay that was ended from outside has no exit code."""
-    number = -code if code < 0 else code - 128 if code in SIGNAL_CODES else None
+    """A replay that was ended from outside has no exit code."""
+    exit_code, number = exit_and_signal(code)
     if ended.cancelled or ended.limit:
         return SandboxResult(None, number, ended.seconds, ended.output, ended.limit, ended.cancelled)
-    exit_code = code if number is None else None
     return SandboxResult(exit_code, number, ended.seconds, ended.output, limit_of_signal(number), cancelled=False)
+
+
+def exit_and_signal(code: int) -> tuple[int | None, int | None]:
+    """Exit code and signal, one of them None, from `code` as bwrap or a shell (128 + n) or Popen (-n) says it."""
+    number = -code if code < 0 else code - 128 if code in SIGNAL_CODES else None
+    return (code if number is None else None), number
 
 
 __all__ = [
@@ -189,5 +196,6 @@ __all__ = [
     "SandboxResult",
     "SandboxRun",
     "SandboxUnavailable",
+    "exit_and_signal",
     "prepare",
 ]

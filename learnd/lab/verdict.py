@@ -18,7 +18,8 @@ TEST_REASONS = frozenset({"assertion", "error", "missing_symbol"})
 """Why a base may fail: an assertion or error in a test, or a symbol which the change itself adds."""
 
 MACHINE_CAUSES = frozenset({"timeout", "environment", "foreign_code", "signal"})
-"""Causes that say something about the machine or the environment, never about the change (`limit:…` is one too)."""
+"""Causes that say something about the machine or the environment, never about the change; so do `limit:<name>` and
+`service:<name>`."""
 
 IMPORT_CAUSES = frozenset({"import", "collection", "setup", "no_tests", "build"})
 """Causes that keep tests from running at all: reverting one hunk has torn the code apart."""
@@ -52,7 +53,7 @@ class Replayed:
     def unusable(self) -> bool:
         """Whether this replay ended for a reason that says nothing about the change."""
         cause = self.outcome.cause or ""
-        return not self.outcome.ok and (cause in MACHINE_CAUSES or cause.startswith("limit:"))
+        return not self.outcome.ok and (cause in MACHINE_CAUSES or cause.startswith(("limit:", "service:")))
 
 
 UNNAMED: frozenset[OutcomeSource] = frozenset({"exit_code"})

@@ -89,7 +89,43 @@ def test_the_form_says_what_was_tried_and_why_proposes_and_is_replayed_when_a_pe
     assert (approval["state"], approval["actor"]) == ("needs_manual_scenario", "root")
 
 
-def test_an_entrypoint_that_starts_its_own_service_is_replayed_and_the_reply_says_that_learnd_starts_none(
+def test_a_service_with_a_command_is_started_beside_the_entrypoint_and_kept_in_the_log(house: House) -> None:
+    ask = """import urllib.request
+raise SystemExit(urllib.request.urlopen("http://localhost:8765/notes.txt").read() != b"two\\n")
+"""
+    job = blocked(house, "served-by-learnd", **{"ask.py": ask, "scripts/verify.sh": "python3 ask.py\n"})
+    web = "python3 -m http.server 8765 --bind 127.0.0.1"
+    form = completed(
+        house.learning(job) / "manual-scenario.md",
+        entrypoint='"bash scripts/verify.sh"',
+        services=f'[{{ name = "files", command = "{web}", health = "http://localhost:8765/notes.txt" }}]',
+    )
+    done = house.learnd("approve", job[:8], "--scenario", form)
+    assert (done.code, "entrypoint has to start" in done.out) == (0, False), done
+    row = house.reaches(job, "skipped", "learned", "validation_failed")
+    assert (row.status, row.cause) == ("skipped", "no_proof"), row.detail
+    log = (house.learning(job) / "scenario-validation.log").read_text()
+    assert f"service files: bash -c '{web}'" in log
+    assert '"GET /notes.txt HTTP/1.1" 200' in log
+
+
+def test_a_service_that_does_not_come_up_makes_the_verdict_inconclusive_and_is_named(house: House) -> None:
+    job = blocked(house, "never-up", **{"scripts/verify.sh": "true; grep -q two notes.txt\n"})
+    form = completed(
+        house.learning(job) / "manual-scenario.md",
+        entrypoint='"bash scripts/verify.sh"',
+        services='[{ name = "db", command = "echo no disk; exit 9", ports = [5432] }]',
+    )
+    assert house.learnd("approve", job[:8], "--scenario", form).code == 0
+    row = house.reaches(job, "skipped", "learned", "validation_failed")
+    assert row.status == "validation_failed", row
+    why = house.learnd("why", job[:8]).out
+    assert "service:db" in why
+    assert "service db: ended with 9" in why
+    assert "no disk" in (house.learning(job) / "scenario-validation.log").read_text()
+
+
+def test_an_entrypoint_that_starts_its_own_service_is_replayed_and_the_reply_says_who_starts_it(
     house: House,
 ) -> None:
     serve = """import http.server
@@ -113,7 +149,7 @@ raise SystemExit(answer != b"two\\n")
     )
     done = house.learnd("approve", job[:8], "--scenario", form)
     assert done.code == 0, done
-    assert "learnd starts no service: the entrypoint has to start files on 8765" in done.out
+    assert "without a command the entrypoint has to start files on 8765" in done.out
     assert house.last(job, ManualScenarioSupplied).scenario.services == (
         "files on 8765, healthy when: curl -f localhost:8765/",
     )

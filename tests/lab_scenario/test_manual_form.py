@@ -88,6 +88,17 @@ def test_a_filled_form_is_a_scenario() -> None:
     assert found.reason == "written by ada on 2026-05-01"
 
 
+def test_a_service_with_a_command_is_one_to_be_started() -> None:
+    db = '{ name = "db", command = "redis-server", ports = [6379], health = "redis-cli ping", ready_seconds = 5 }'
+    web = '{ name = "web", command = "npm start", health = "http://localhost:3000/up" }'
+    found = scenario(complete(cwd='"pkg"', services=f'[{db}, {web}, {{ name = "other", ports = [80] }}]'))
+    assert [(one.name, one.argv[-1], one.cwd, one.ports, one.health, one.ready_s) for one in found.served] == [
+        ("db", "redis-server", "pkg", (6379,), ("bash", "-c", "redis-cli ping"), 5.0),
+        ("web", "npm start", "pkg", (), "http://localhost:3000/up", 60.0),
+    ]
+    assert found.services[2] == "other on 80"
+
+
 @pytest.mark.parametrize(
     "line", ["./verify.sh --all", "pytest -q | tee log", "python check.py && pytest", "pytest t_*.py"]
 )
@@ -133,6 +144,10 @@ def test_an_entrypoint_in_another_folder_keeps_it() -> None:
         ("services", '[{ name = "a b" }]', "match pattern"),
         ("services", '[{ name = "r", health = "ping \'" }]', "cannot be read"),
         ("services", '[{ name = "r" }, { name = "r" }]', "`r` stands twice"),
+        ("services", '[{ name = "r", command = "serve" }]', "nothing tells when r is up"),
+        ("services", '[{ name = "r", command = "serve", health = "http://example.org/" }]', "address on localhost"),
+        ("services", '[{ name = "r", command = "serve", health = "https://localhost/" }]', "address on localhost"),
+        ("services", '[{ name = "r", command = "serve", ports = [1], ready_seconds = 0 }]', "greater than"),
         ("services", '[{ name = "r", ports = [80] }, { name = "s", ports = [80] }]', "`80` stands twice"),
         ("expected_signals", '[" "]', "is empty"),
         ("expected_signals", '"3 passed"', "valid list"),
