@@ -25,6 +25,8 @@ from learnd.clock import iso, now, parse
 from learnd.harvest.faults import DiskFull, SnapshotError
 from learnd.harvest.retention import StoredSnapshots
 from learnd.harvest.snapshot import snapshot_id
+from learnd.lab.environments import FOLDER as ENVIRONMENTS
+from learnd.lab.environments import sweep_environments
 from learnd.workplace import Workplace
 from state.commands import RecordSnapshotPruned
 from state.job import AT_REST, JobStatus
@@ -99,7 +101,15 @@ class Round:
             if not self._place.views().is_forgotten(home.name):  # that is for `forget`
                 freed += self._store(home)
         self._work()
-        return freed + self._files()
+        return freed + self._files() + self._environments()
+
+    def _environments(self) -> int:
+        """Environments that nobody used for longest, beyond what is kept of them."""
+        try:
+            return sweep_environments(self._place.settings.state_dir / ENVIRONMENTS)
+        except OSError as error:
+            log.warning("environments not swept", reason=str(error))
+            return 0
 
     def prunable(self, repo_id: str) -> list[str]:
         """Jobs of a repository whose snapshot may go, oldest first."""

@@ -104,16 +104,18 @@ def discover(
     copies: Path,
     extra_binds: Iterable[Path] = (),
     made: Mapping[Path, Path] | None = None,
+    names: Collection[str] = FOLDERS,
 ) -> Environment:
     """The environment of `scenario`'s commands in the repository at `repo`.
 
     `tree_files` are the paths of base and snapshot together. `copies` is a fresh folder of ours that generated files
-    are copied to; `made` are environments from the cache, by where they stand inside. Raises OSError only for
-    `copies`; what cannot be read in the repository is not there.
+    are copied to. `made` are environments from the cache, by where they stand inside; `names` are folders that may hold
+    others (`.tox/*`: any folder in it). Raises OSError only for `copies`; what cannot be read in the repository is not
+    there.
     """
     commands: tuple[ScenarioCommand | Service, ...]
     commands = (*scenario.setup, *scenario.commands, *_of_services(scenario))
-    folders = environment_folders(repo, tree_files, [command.cwd for command in commands])
+    folders = environment_folders(repo, tree_files, [command.cwd for command in commands], names)
     folders |= made or {}
     found = _Found()
     for folder, target in folders.items():
@@ -143,7 +145,9 @@ def discover(
 # --- folders inside the repository ------------------------------------------------------------------
 
 
-def environment_folders(repo: Path, tree_files: Collection[str], cwds: Iterable[str]) -> dict[Path, Path]:
+def environment_folders(
+    repo: Path, tree_files: Collection[str], cwds: Iterable[str], names: Collection[str] = FOLDERS
+) -> dict[Path, Path]:
     """Ignored environment folders of the live repository: where each stands → what to bind there.
 
     Looked for at the root, at the commands' folders and those above them, and beside every `package.json`.
@@ -154,7 +158,7 @@ def environment_folders(repo: Path, tree_files: Collection[str], cwds: Iterable[
         if ".." not in at.parts and not at.is_absolute():
             places.update((at, *at.parents))
     packages = [PurePosixPath(path).parent for path in tree_files if path.rsplit("/", 1)[-1] == "package.json"]
-    candidates = {place / name for place in places for name in FOLDERS}
+    candidates = {found for place in places for name in {*FOLDERS, *names} for found in _called(repo, place, name)}
     candidates |= {package / "node_modules" for package in packages[:SCANNED_FOLDERS_MAX]}
     candidates |= {PurePosixPath(name) for name in _egg_infos(repo)}
     tracked = _prefixes(tree_files)
@@ -167,6 +171,18 @@ def environment_folders(repo: Path, tree_files: Collection[str], cwds: Iterable[
         if target is not None and not (_within(target, repo) and str(target.relative_to(repo)) in tracked):
             found[repo / candidate] = target
     return found
+
+
+def _called(repo: Path, place: PurePosixPath, name: str) -> list[PurePosixPath]:
+    """The folder of that name, or of `name/*` every virtual environment in it."""
+    if not name.endswith("/*"):
+        return [place / name]
+    inside = place / name.removesuffix("/*")
+    try:
+        entries = [entry.name for entry in os.scandir(repo / inside)][:SCANNED_FOLDERS_MAX]
+    except OSError:
+        return []
+    return [inside / entry for entry in entries if is_file(repo / inside / entry / "pyvenv.cfg")]
 
 
 def _prefixes(files: Iterable[str]) -> frozenset[str]:

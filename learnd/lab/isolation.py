@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path, PurePosixPath
@@ -93,7 +94,7 @@ def isolation_args(
     args = [
         "--unshare-user",
         "--unshare-pid",
-        "--unshare-net",
+        *(() if spec.network else ("--unshare-net",)),
         "--unshare-ipc",
         "--unshare-uts",
         "--unshare-cgroup-try",
@@ -102,7 +103,7 @@ def isolation_args(
     args += ["--die-with-parent", "--new-session", "--cap-drop", "ALL", "--hostname", HOSTNAME]
     args += ["--seccomp", str(file(keyring_filter()))]
     args += _system_args()
-    for name, text in _generated_etc(user).items():
+    for name, text in (_generated_etc(user) | (_names_of_hosts() if spec.network else {})).items():
         args += ["--file", str(file(text.encode())), f"/etc/{name}"]
     args += ["--proc", "/proc", "--ro-bind", "/proc/sys", "/proc/sys"]
     size = ["--size", str(spec.limits.file_mb * MIB)] if bwrap.sizes_tmpfs else []
@@ -150,6 +151,15 @@ def _generated_etc(user: User) -> dict[str, str]:
         "hosts": f"127.0.0.1 localhost {HOSTNAME}\n::1 localhost\n",
         "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\nservices: files\nprotocols: files\n",
     }
+
+
+def _names_of_hosts() -> dict[str, str]:
+    """How set-up that may use the network finds hosts by name: as this machine does."""
+    generated = {"nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\nservices: files\nprotocols: files\n"}
+    for name in ("resolv.conf", "hosts"):
+        with suppress(OSError):
+            generated[name] = Path("/etc", name).read_text(errors="replace")
+    return generated
 
 
 def staged_sources(mounts: Sequence[Mount], user: User) -> tuple[str, ...]:

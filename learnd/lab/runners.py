@@ -352,7 +352,9 @@ def _script(name: str, scope: Scope) -> Judged:
 
 def _reporter(best: Known, behind: list[Judged], text: str) -> str:
     """The runner that reports through the script: words appended to a script reach its last command only."""
-    if best.runner not in ("jest", "vitest"):
+    if best.runner == "node_test":
+        return "npm" if "--test-reporter" in text else "node_test"
+    if best.runner not in ("jest", "vitest", "mocha"):
         return best.runner
     passes_none_on = re.search(r"--json|--outputFile|--reporter|[|><]|\b(npm|pnpm|yarn)\b", text)
     return best.runner if behind[-1] is best and not passes_none_on else "npm"

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 
 from events.values import CommandClass, Scenario, ScenarioCommand, ScenarioSource
 from learnd.lab.commands import Classified, parts
+from learnd.lab.installing import installations
 from learnd.lab.nearest import ImportGraph, ReadMany, named_after
 from learnd.lab.programs import ORDER
 from learnd.lab.prompts import mentioned
@@ -28,6 +29,9 @@ from learnd.manifest.history import ExecutedCommand
 
 MAX_TRIED = 60
 MAX_REFUSED = 30
+INSTALLED_FROM_MAX = 16 << 20
+"""Lock files beyond this (bytes) are not read."""
+
 MAX_TEST_FILES = 40
 _SOURCE_FILE = re.compile(r".*\.(py|js|jsx|ts|tsx|mjs|cjs|mts|cts|go|rs)$")
 
@@ -49,7 +53,7 @@ class SynthesisRequest:
     """What is known of a run and its change.
 
     `files` are the paths of the snapshot's tree; `read` gives a file's bytes from the base tree, else the snapshot's,
-    `read_many` and `read_after` the snapshot's (None: as `read`).
+    `read_many` the snapshot's, `read_before` the base's alone (None: as `read`).
     `also_at` are other absolute paths by which the run knew the repository (a manifest's `workspace_path`).
     """
 
@@ -64,7 +68,7 @@ class SynthesisRequest:
     last_known_good: tuple[ScenarioCommand, ...] = ()
     also_at: tuple[str, ...] = ()
     read_many: ReadMany | None = None
-    read_after: ReadFile | None = None
+    read_before: ReadFile | None = None
 
     def many(self, paths: Sequence[str], at_most: int) -> Mapping[str, bytes]:
         """The snapshot's files at `paths`, at most so many bytes of them."""
@@ -107,6 +111,13 @@ def synthesize(request: SynthesisRequest) -> Scenario:
         commands=best.commands,
         services=best.needs,
         changed_tests=search.changed_tests[:200],
+        installations=installations(
+            request.changed_paths,
+            request.files,
+            request.stacks,
+            request.read_before or request.read,
+            lambda path: request.many([path], INSTALLED_FROM_MAX).get(path),
+        ),
         reason=reason,
     )
 

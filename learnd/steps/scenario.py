@@ -93,7 +93,7 @@ def synthesis_request(job: Job, place: Workplace) -> SynthesisRequest:
         last_known_good=last_known_good(job, place),
         also_at=_also_at(job),
         read_many=lambda paths, at_most: store.read_files(record.tree, paths, at_most),
-        read_after=lambda path: store.read_file(record.tree, path),
+        read_before=lambda path: store.read_file(record.base_tree, path),
     )
 
 

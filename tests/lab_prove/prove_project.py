@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from events.values import CommandClass, Evidence, Scenario, ScenarioCommand, SnapshotRecord
+from events.values import CommandClass, Evidence, Installation, Scenario, ScenarioCommand, SnapshotRecord
 from learnd.harvest.snapshot import SnapshotRequest, take_snapshot
 from learnd.harvest.store import SnapshotStore
 from learnd.lab.attest import LogHead
@@ -130,9 +130,15 @@ class Project:
         *commands: ScenarioCommand,
         setup: tuple[ScenarioCommand, ...] = (),
         stacks: tuple[Stack, ...] = (),
+        installations: tuple[Installation, ...] = (),
         **lab: object,
     ) -> Evidence:
-        scenario = Scenario(source="execution_history", setup=setup, commands=commands or (command(*PYTEST, "tests"),))
+        scenario = Scenario(
+            source="execution_history",
+            setup=setup,
+            commands=commands or (command(*PYTEST, "tests"),),
+            installations=installations,
+        )
         owner = self.repo.stat()
         request = ProofRequest(
             job_id="a" * 64,
@@ -141,7 +147,7 @@ class Project:
             scenario=scenario,
             learning_dir=self.learning,
             work_dir=self.work,
-            lab=Lab.model_validate({"replays_max": 3, "work_dir": self.work, "timeout_seconds": 60} | lab),
+            lab=Lab.model_validate({"replays_max": 3, "cheap_seconds": 0, "work_dir": self.work, "timeout_seconds": 60} | lab),
             owner_uid=owner.st_uid,
             owner_gid=owner.st_gid,
             root=self.repo,

@@ -9,6 +9,7 @@ itself; such a report has to agree with the exit code, and the base has to fail 
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from events.values import ScenarioCommand
@@ -17,6 +18,7 @@ from learnd.lab.outcomes.go_report import read_go
 from learnd.lab.outcomes.instrument import (
     CARGO_REPORT,
     GO_REPORT,
+    JUNIT_REPORT,
     NODE_REPORT,
     REPORTER_AT,
     Instrumented,
@@ -24,6 +26,7 @@ from learnd.lab.outcomes.instrument import (
     reporter_dir,
     source_of,
 )
+from learnd.lab.outcomes.junit_report import read_junit
 from learnd.lab.outcomes.node_reports import read_node
 from learnd.lab.outcomes.python_reports import read_python
 from learnd.lab.outcomes.results import Ended, Kind, ReadOutcome, Status, TestResult, by_exit_code
@@ -57,6 +60,11 @@ def read_outcome(command: ScenarioCommand, report_dir: Path, ended: Ended, *, ro
             return read_node("jest", report_dir / NODE_REPORT, ended, root)
         case "vitest":
             return read_node("vitest", report_dir / NODE_REPORT, ended, root)
+        case "mocha" | "node_test" as source:
+            report = report_dir / JUNIT_REPORT
+            return read_junit(source, [report] if os.path.lexists(report) else [], ended, root)
+        case "junit":
+            return read_junit("junit", sorted(report_dir.glob("junit-*.xml")), ended, root)
         case "go":
             return read_go(report_dir / GO_REPORT, ended)
         case "cargo":

@@ -21,9 +21,18 @@ REPORTER_AT = "/learnd/reporter"
 NODE_REPORT = "node.json"
 GO_REPORT = "go.ndjson"
 CARGO_REPORT = "cargo.txt"
+JUNIT_REPORT = "junit.xml"
+_COPY_JUNIT = (
+    '"$@"; code=$?; n=0; find . -type f \\( -path "*-reports/TEST-*.xml" -o -path "*/test-results/*/TEST-*.xml" \\) '
+    '| while read -r file; do n=$((n + 1)); cp -- "$file" "$0/junit-$n.xml"; done; exit $code'
+)
+"""Runs a command and copies what Surefire, Failsafe or Gradle reported: they write nowhere but below their build."""
 _TO_FILE = 'exec "$@" >"$0"'
 _ISOLATED = re.compile(r"-[A-Za-z]*[IES][A-Za-z]*")
-_NODE_RUNNERS = frozenset(("jest", "vitest", "mocha", "node", "npm", "ava", "tsc", "eslint"))
+_PASSED_THROUGH = ("LEARND_REPORT_DIR", "LEARND_ORDER_SEED", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "PYTHONHASHSEED")
+"""What tox has to hand on to the runner inside, which it starts with an environment of its own; nox hands on all."""
+
+_NODE_RUNNERS = frozenset(("jest", "vitest", "mocha", "node_test", "npm", "ava", "tsc", "eslint"))
 
 
 @dataclass(frozen=True)
@@ -49,6 +58,12 @@ def source_of(command: ScenarioCommand) -> OutcomeSource:
             return "jest"
         case "vitest" if not _reports_elsewhere(command.argv):
             return "vitest"
+        case "mocha" if not _reporter_chosen(command.argv):
+            return "mocha"
+        case "node_test" if not _reporter_chosen(command.argv):
+            return "node_test"
+        case "maven" | "gradle" if command.cls == "test":
+            return "junit"
         case "go" if command.cls == "test" and program == "go":
             return "go"
         case "cargo" if command.cls == "test" and program == "cargo":
@@ -76,6 +91,11 @@ def instrument(
         added["LEARND_ORDER_SEED"] = str(order_seed)
     if command.runner in _NODE_RUNNERS:
         added["CI"] = given.get("CI", "1")  # without it they wait for edits, or write snapshots instead of comparing
+    if source_of(command) == "node_test":  # by variable, so that it reaches behind `npm test`
+        report = f"--test-reporter=junit --test-reporter-destination={report_dir_inside}/{JUNIT_REPORT}"
+        added["NODE_OPTIONS"] = " ".join(filter(None, (given.get("NODE_OPTIONS"), report)))
+    if command.runner == "tox":
+        added["TOX_OVERRIDE"] = f"testenv.pass_env+={','.join(_PASSED_THROUGH)}"
     if posixpath.basename(command.argv[0]) == "uv":
         added.update(UV_OFFLINE="1", UV_NO_SYNC="1")
     return Instrumented(_argv(command, report_dir_inside), added)
@@ -88,6 +108,11 @@ def _argv(command: ScenarioCommand, folder: str) -> tuple[str, ...]:
         case "vitest":
             flags = ("--reporter=default", "--reporter=json", f"--outputFile.json={folder}/{NODE_REPORT}")
             return _appended(command.argv, "vitest", flags)
+        case "mocha":
+            report = ("--reporter", "xunit", "--reporter-option", f"output={folder}/{JUNIT_REPORT}")
+            return _appended(command.argv, "mocha", report)
+        case "junit":
+            return ("sh", "-c", _COPY_JUNIT, folder, *command.argv)
         case "go":
             return ("sh", "-c", _TO_FILE, f"{folder}/{GO_REPORT}", *_go(command.argv))
         case "cargo":
@@ -125,6 +150,10 @@ def _isolated(argv: tuple[str, ...]) -> bool:
                 if _ISOLATED.fullmatch(flag):
                     return True
     return False
+
+
+def _reporter_chosen(argv: tuple[str, ...]) -> bool:
+    return any(re.match(r"(--reporter|-R|--test-reporter)", word) for word in argv)
 
 
 def _reports_elsewhere(argv: tuple[str, ...]) -> bool:

@@ -105,13 +105,13 @@ def _test(entry: dict[str, object]) -> TestResult:
         return TestResult("skipped")  # pending, skipped, todo, disabled
     messages = entry.get("failureMessages")
     first = _clean(messages[0]) if isinstance(messages, list) and messages else ""
-    kind, symbols = _kind(first)
+    kind, symbols = kind_of(first)
     return TestResult(
         "error" if kind in ("setup", "import") else "failed", first.split("\n    at ")[0][:400], kind, symbols
     )
 
 
-def _kind(message: str) -> tuple[Kind, tuple[str, ...]]:
+def kind_of(message: str) -> tuple[Kind, tuple[str, ...]]:
     if _TIMED_OUT.search(message):
         return "timeout", ()
     if _ASSERTS.search(message):
