@@ -26,6 +26,8 @@ from learnd.lab.ablation import ablate
 from learnd.lab.attest import LogHead, Side, statement
 from learnd.lab.change import Change, read_change
 from learnd.lab.environment import discover
+from learnd.lab.environments import FOLDER as ENVIRONMENTS
+from learnd.lab.environments import Setup, held_back
 from learnd.lab.hunks import UNITS_MAX
 from learnd.lab.minimal import Smallest, minimize
 from learnd.lab.probe import watched_modules
@@ -82,14 +84,25 @@ def prove(request: ProofRequest, store: SnapshotStore, sandbox: Sandbox, cancel:
     log = ReplayLog()
     log.write(_heading(request, change, sandbox))
     root = choose_root(request.work_dir, request.lab.work_dir, change.tree_bytes)
-    with Workspace(root, request.job_id) as workspace:
-        files = change.base_files | change.snapshot_files
+    files = change.base_files | change.snapshot_files
+    with (
+        Workspace(root, request.job_id) as workspace,
+        _setup(request, store, sandbox, cancel).installed(request.scenario.installations, files) as installed,
+    ):
         laboratory = Laboratory(
             store=store,
             sandbox=sandbox,
             scenario=request.scenario,
-            environment=discover(
-                request.repo_path, request.scenario, files, workspace.folder / "generated", request.lab.extra_binds
+            environment=installed.over(
+                discover(
+                    request.repo_path,
+                    request.scenario,
+                    files,
+                    workspace.folder / "generated",
+                    request.lab.extra_binds,
+                    installed.folders,
+                    frozenset(name for stack in request.stacks for name in stack.environment),
+                )
             ),
             workspace=workspace,
             mount_at=request.repo_path,
@@ -104,6 +117,19 @@ def prove(request: ProofRequest, store: SnapshotStore, sandbox: Sandbox, cancel:
         evidence = _examine(request, laboratory, change)
     log.write(f"\n=== verdict: {evidence.verdict}{f' ({evidence.cause})' if evidence.cause else ''} {evidence.detail}")
     return evidence.model_copy(update={"log": write_log(request, log)})
+
+
+def _setup(request: ProofRequest, store: SnapshotStore, sandbox: Sandbox, cancel: threading.Event) -> Setup:
+    return Setup(
+        repo=request.repo_path,
+        read=lambda path: store.read_file(request.record.tree, path),
+        root=request.work_dir.parent / ENVIRONMENTS,
+        sandbox=sandbox,
+        lab=request.lab,
+        owner=(request.owner_uid, request.owner_gid),
+        cancel=cancel,
+        progress=request.progress,
+    )
 
 
 def _examine(request: ProofRequest, laboratory: Laboratory, change: Change) -> Evidence:
@@ -122,7 +148,7 @@ def _examine(request: ProofRequest, laboratory: Laboratory, change: Change) -> E
         return _evidence(Judgement("inconclusive", "environment", str(error)), laboratory, sides, hunks, change)
     loaded = any(replay.loaded for replay in sides.snapshot)
     probed = all(replay.probed for replay in sides.snapshot)
-    judgement = with_hunks(judgement, hunks, probed=probed, loaded=loaded)
+    judgement = held_back(with_hunks(judgement, hunks, probed=probed, loaded=loaded), environment.unmet)
     evidence = _evidence(judgement, laboratory, sides, hunks, change)
     return evidence.model_copy(
         update={
@@ -182,6 +208,7 @@ def _evidence(
     details = (
         judgement.detail,
         change.unreadable,
+        laboratory.environment.unmet,
         _probe_note(laboratory, sides),
         f"{left_out} hunks not tried" if left_out else "",
     )
