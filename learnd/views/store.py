@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path
 
 from events.layouts import MIGRATIONS, Migration
-from events.log import EventLog
+from events.log import AppendFailed, EventLog, LogUnusable
 from events.recorded import Recorded
 from learnd.views.projection import TABLES, VERSION, Hot, create_tables, project
 
@@ -28,7 +28,11 @@ _CURSOR = (
 def open_for_writing(path: Path, migrations: tuple[Migration, ...] = MIGRATIONS) -> EventLog:
     """The log with current read models, for the one holder of its lock. Raises LogUnusable."""
     log = EventLog.create_or_open(path, _Projection(), migrations)
-    bring_up_to_date(log)
+    try:
+        bring_up_to_date(log)
+    except AppendFailed as error:
+        log.close()
+        raise LogUnusable(f"the log cannot be opened for writing: {error}. Next: `learnd doctor`") from error
     return log
 
 
