@@ -51,6 +51,9 @@ class Lab(BaseModel):
     file_mb: int = Field(1024, ge=1, description="largest file a replay may write")
     output_mb: int = Field(16, ge=1, description="output kept of one replay; more kills it")
     work_dir: Path | None = Field(None, description="where trees are restored (default: in memory where it fits)")
+    setup_network: bool = Field(
+        False, description="let set-up from changed lock files use the network, in its own sandbox; replays never do"
+    )
     extra_binds: tuple[Path, ...] = Field((), description="further read-only paths that replays may see")
 
 
