@@ -41,8 +41,12 @@ FLAKY = """import os
 import unittest
 
 
+from calc import mean
+
+
 class FlakyTest(unittest.TestCase):
-    def test_it_is_flaky(self):
+    def test_it_is_flaky_with_the_change_and_fails_without(self):
+        mean([])
         self.assertEqual(int(os.environ["PYTHONHASHSEED"]) % 2, 0)
 """
 

@@ -3,7 +3,8 @@
 A change is read with bytes kept exactly (latin-1 both ways), so that a revert patch says what the diff said. A *unit*
 is what is reverted alone: one run of changed lines of a modified file (git shows neighbours as one hunk; what was
 not reverted alone was not shown to matter alone), or a whole file where it was added, deleted or renamed, since half of
-such a file is no state that ever was. Test files and binary files are no units: a pattern claims neither.
+such a file is no state that ever was. Test files and binary files are no units: a pattern claims neither. Nor are the
+pattern files that learnd itself laid beside the change, one more after every job: each would cost a replay.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ UNITS_MAX = 300
 _PROSE = re.compile(
     r"(?i)(\.(md|rst|adoc)$|(^|/)(changelog|changes|news|licen[cs]e|authors|notice|readme)[^/]*$|^docs?/)"
 )
+_OWN_FILES = (".agent/patterns/", "docs/patterns/")
 _C_ESCAPE = re.compile(rb'\\([abfnrtv"\\]|[0-7]{3})')
 _ESCAPES = {b"a": 7, b"b": 8, b"t": 9, b"n": 10, b"v": 11, b"f": 12, b"r": 13, b'"': 34, b"\\": 92}
 
@@ -85,7 +87,7 @@ def split(diff: bytes, is_test: Callable[[str], bool]) -> tuple[Unit, ...]:
     units: list[Unit] = []
     for file in patched:
         path = _path(file.target_file if not file.is_removed_file else file.source_file)
-        if file and not file.is_binary_file and not is_test(path):
+        if file and not file.is_binary_file and not is_test(path) and not path.startswith(_OWN_FILES):
             units.extend(_units_of(file, path))
     return tuple(sorted(units, key=lambda unit: _PROSE.search(unit.file) is not None))
 

@@ -92,6 +92,14 @@ def test_tests_and_binary_files_are_no_units(tmp_path: Path) -> None:
     assert [unit.file for unit in split(diff_of(tmp_path / "r", {}, after), is_test)] == ["m.py"]
 
 
+def test_the_patterns_that_learnd_laid_beside_a_change_are_no_units(tmp_path: Path) -> None:
+    after: dict[str, bytes | None] = {
+        "m.py": b"x = 1\n", ".agent/patterns/candidates/answer-zero-0a1b2c3d.md": b"# Answer zero\n",
+        "docs/patterns/README.md": b"# Patterns\n", ".agent/patterns.py": b"y = 2\n",
+    }  # fmt: skip
+    assert [unit.file for unit in split(diff_of(tmp_path / "r", {}, after), is_test)] == [".agent/patterns.py", "m.py"]
+
+
 def test_added_and_deleted_files_are_whole_units(tmp_path: Path) -> None:
     repo = tmp_path / "r"
     diff = diff_of(repo, {"old.py": b"a = 1\nb = 2\n"}, {"old.py": None, "new.py": b"c = 3\nd = 4\n"})
