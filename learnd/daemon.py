@@ -282,7 +282,7 @@ class Daemon:
             self._to_delete.clear()
             busy = False
             with _patient():
-                busy = engine.clear_forgotten().busy
+                busy = engine.clear_forgotten(engine.draining.is_set).busy
             if time.monotonic() >= prune_at:
                 prune_at = time.monotonic() + PRUNE_SECONDS
                 with _patient():

@@ -130,6 +130,9 @@ class Engine:
         self.door.handle(
             c.StartDaemon(self.boot_id, os.getpid(), version("learnd"), self.settings.learning_enabled), ACTOR
         )
+        unbounded = self.place.sandbox().claim_cgroup()
+        if unbounded:
+            log.info("replays have no cgroup of their own", reason=unbounded)
         self._clear_work()
         self.runner.recover()
         dismiss_jobs(self.place)
@@ -163,9 +166,9 @@ class Engine:
 
     # --- keeping ---
 
-    def clear_forgotten(self) -> Cleared:
-        """Delete what is left of forgotten repositories, as far as no worker is busy with it."""
-        return clear(self.place, self.scheduler.has_in_hand, self.draining.is_set)
+    def clear_forgotten(self, stopped: Callable[[], bool] = lambda: False) -> Cleared:
+        """Delete what is left of forgotten repositories, until `stopped`, as far as no worker is busy with it."""
+        return clear(self.place, self.scheduler.has_in_hand, stopped)
 
     def prune(self, stopped: Callable[[], bool]) -> int:
         """Delete what retention says may go, until `stopped`. Returns the bytes freed."""

@@ -85,7 +85,7 @@ class _Drive:
             self._work()
             self.engine.alerts.settle(ALERTS_SECONDS, lambda: self.stopped_by is not None)
             self._finish()
-            self.engine.clear_forgotten()
+            self.engine.clear_forgotten(lambda: self.stopped_by is not None)
             self.engine.prune(lambda: self.stopped_by is not None)
         self.engine.stop(drained=True)
         return self._report()
