@@ -192,7 +192,8 @@ def test_once_says_a_line_a_transition_and_exits_1_for_what_is_blocked(place: Cl
     ]  # fmt: skip
     assert str(manifest) in done.lines[0]
     assert done.lines[-1].endswith(f"Next: learnd approve {name}")
-    assert done.err == ""
+    (journal,) = done.err.splitlines()
+    assert journal.startswith(f"warning: alert: job {name} is awaiting_approval")
 
 
 def test_once_registers_what_it_is_given_and_leaves_older_runs_alone(place: CliPlace) -> None:

@@ -15,10 +15,10 @@ from learnd.views import diagnosis
 from state.job import BLOCKED, JobStatus
 
 VERBS = (
-    "init", "daemon", "once", "learn", "demo", "status", "jobs", "show", "tail", "why", "approve", "dismiss", "review",
+    "init", "daemon", "once", "learn", "demo", "status", "jobs", "show", "tail", "why", "alerts", "approve", "dismiss", "review",
     "promote", "reject", "deprecate", "restore", "regression", "metrics", "verify", "rebuild", "diagram", "doctor",
 )  # fmt: skip
-READING = ("status", "jobs", "show 12345678", "tail", "why 12345678", "review", "metrics", "verify")
+READING = ("status", "alerts", "jobs", "show 12345678", "tail", "why 12345678", "review", "metrics", "verify")
 CHANGING = (
     "approve 12345678", "dismiss 12345678 --yes", "promote 12345678", "reject 12345678 --reason x",
     "deprecate 12345678 --reason x", "restore 12345678", "regression 12345678 --commit 4f2c81d", "rebuild", "learn .",
