@@ -95,7 +95,7 @@ def summary(known: Sequence[Known]) -> str:
     if not count:
         return "none"
     unheard = sum(alert.over_at is None and not _reached(channels) for alert, channels in known)
-    only = f", {unheard} of them in no channel but the journal" if unheard else ""
+    only = f", {unheard} of them in no channel" if unheard else ""
     return f"{count} open{only}. Next: learnd alerts"
 
 

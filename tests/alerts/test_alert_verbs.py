@@ -48,7 +48,7 @@ def test_without_a_channel_an_alert_stands_wherever_a_person_looks(cli: CliPlace
     (line,) = cli.learnd("alerts").lines[1:]
     assert line.split()[:3] == [job_id[:8], "stalled_snapshot", "P2"]
     assert line.endswith(f"learnd approve {job_id[:8]}")
-    assert "1 open, 1 of them in no channel but the journal. Next: learnd alerts" in cli.learnd("status").out
+    assert "1 open, 1 of them in no channel. Next: learnd alerts" in cli.learnd("status").out
     assert cli.learnd("status", "--json").json["alerts"] == [alert]
     doctor = cli.learnd("doctor").out
     assert f"warn alert             job {job_id[:8]} is stalled_snapshot" in doctor
