@@ -35,6 +35,7 @@ from learnd.keeping.opening import open_kept
 from learnd.keeping.retention import Round
 from learnd.leftovers import sweep_state
 from learnd.publisher import Publisher
+from learnd.room import full_places
 from learnd.runner import Runner, Stopped
 from learnd.scheduler import Scheduler
 from learnd.settings import Settings
@@ -246,7 +247,9 @@ class Engine:
     def _is_gone(self, kind: FaultKind, free: int) -> bool:
         match kind:
             case "disk":
-                return free >= FREE_BYTES
+                return free >= FREE_BYTES and not full_places(
+                    self.settings, [t.path for t in self.views().work_trees()]
+                )
             case "sandbox":
                 return self.place.sandbox().self_test().ok
             case "rate_limit":

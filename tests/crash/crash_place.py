@@ -132,7 +132,7 @@ class Sample:
         line = f"{sys.executable} -m unittest -q {self.module}"
         self.manifest = put_manifest(self.repo, {**content, "commands": [{**command, "command": line}]})
 
-    def daemon(self, point: str | None = None, *, traced: bool = False) -> Daemon:
+    def daemon(self, point: str | None = None, *, traced: bool = False, prefix: Sequence[str] = ()) -> Daemon:
         """The daemon; with a point, behind the launcher that ends it there; `traced`, one that writes them down."""
         environ = {
             "LEARND_SWEEP_SECONDS": "3600", "LEARND_REPLAY_ATTEMPTS": "10", "LEARND_CRYSTALIZE_ATTEMPTS": "10",
@@ -141,7 +141,6 @@ class Sample:
         }  # fmt: skip
         if self.server is not None:
             environ |= {"OPENAI_API_KEY": "sk-test", "OPENAI_BASE_URL": self.server.url_for("/v1")}
-        prefix: list[str] = []
         if point is not None or traced:
             prefix = [sys.executable, "-P", str(LAUNCHER)]
             environ |= {"KILL_TRACE": str(self.trace), "KILL_AT": point or ""}

@@ -1,8 +1,9 @@
 """A process that takes jobs all the way through the door, and says of each append that it was acknowledged.
 
 Jobs go on from where the log says they are, as the daemon's do, and the read models are part of each append. What is
-printed is kept by the test, outside of this process: `open`, then `stands <event ids>`, `failed`, or `unknown` and the
-end (exit code 3), as the daemon ends when nobody can say whether an append stands.
+printed is kept by the test, outside of this process: `open`, then `stands <event ids>` with the size of the write-ahead
+log, `failed`, or `unknown` and the end (exit code 3), as the daemon ends when nobody can say whether an append stands.
+The head is anchored after each job.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from support.histories import JOB, ORIGIN, PATTERN, TO_DRAFTED, finished, judged
 
 from events.log import AppendFailed, AppendOutcomeUnknown, LogLock, LogUnusable
 from learnd.door import Door, Handled
+from learnd.keeping.anchor import drop_anchor
 from learnd.keeping.opening import open_kept
 from state.decide import Command
 
@@ -49,6 +51,8 @@ def work(door: Door, jobs: int) -> None:
                 continue
             assert isinstance(handled, Handled), handled
             print("stands", *(record.id for record in handled.recorded), flush=True)
+            print("wal", door.log.path.with_name(f"{door.log.path.name}-wal").stat().st_size, flush=True)
+        drop_anchor(door.log)
 
 
 def done(door: Door, number: int) -> int:

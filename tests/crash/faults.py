@@ -18,10 +18,11 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parents[1]), str(HERE.parent), str(HERE)]
 
-from fault_place import KILL, Fault, Writing, may_trace  # noqa: E402 - found by the line above
+from fault_place import KILL, Fault, Torn, Writing, may_trace  # noqa: E402 - found by the line above
 
 CALLS = ("fdatasync", "fsync", "ftruncate", "unlink", "pwrite64")
 EVERY = {"pwrite64": 3}
+TEARS = 300
 EIO, ENOSPC = "error=EIO", "error=ENOSPC"
 
 
@@ -45,10 +46,23 @@ def main() -> int:
                 print(f"{fault}\n{wrong}", flush=True)
             if number % 50 == 0:
                 print(f"  {number} of {len(faults)}, {time.monotonic() - began:.0f} s, {failed} failed", flush=True)
+        failed += torn(Path(folder), outcomes)
     for outcome, count in sorted(outcomes.items()):
         print(f"{count:5} × {outcome}")
-    print(f"{len(faults)} faults, {failed} failed")
+    print(f"{len(faults)} faults and {TEARS} torn side files, {failed} failed")
     return 1 if failed else 0
+
+
+def torn(folder: Path, outcomes: Counter[str]) -> int:
+    """Tear a write-ahead log in many ways; how many were answered wrongly."""
+    log, failed = Torn.make(folder), 0
+    for seed in range(TEARS):
+        try:
+            outcomes[f"torn side file: {log.tear(folder / f'torn-{seed}', seed)}"] += 1
+        except Exception:  # noqa: BLE001 - as below
+            failed += 1
+            print(f"torn side file, seed {seed}\n{traceback.format_exc()}", flush=True)
+    return failed
 
 
 def one(folder: Path, fault: Fault) -> tuple[str, str]:
