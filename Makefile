@@ -4,17 +4,24 @@
 #   make test      every check: lint, types, imports, tests
 #   make lint      the checks that run nothing
 #   make interop   the real producer, a real package, a real daemon (needs node)
+#   make crash     the daemon killed at every point inside of every effect (an hour on two cores; EVERY=10: a tenth)
+#   make faults    system calls under the log killed or failed, torn side files (15 minutes)
+#   make soak      bursts of runs, one in ten broken, a kill every two minutes (RUNS=2000 MINUTES=30, and the tail)
 #   make bench     measured ratios, each against its peer (ROWS=append,verify: only some)
 #
 # A stamp in .venv says which lock file was installed last, so that a second run installs nothing.
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := demo
-.PHONY: demo test lint interop bench setup sandbox tracer units producer clean
+.PHONY: demo test lint interop crash faults soak bench setup sandbox tracer units producer clean
 
 NEWEST = import sys; sys.exit(sys.version_info < (3, 11))
 PYTHON ?= $(shell for python in python3.11 python3 python3.12 python3.13; do \
 	"$$python" -c '$(NEWEST)' 2>/dev/null && { echo "$$python"; break; }; done)
+
+EVERY ?= 1
+RUNS ?= 2000
+MINUTES ?= 30
 
 BIN := .venv/bin
 READY := .venv/.ready
@@ -41,6 +48,15 @@ lint: setup
 
 interop: setup sandbox producer
 	@$(BIN)/python tests/interop/run.py
+
+crash: setup sandbox
+	@$(BIN)/python tests/crash/run.py --every $(EVERY)
+
+faults: setup tracer
+	@$(BIN)/python tests/crash/faults.py
+
+soak: setup sandbox
+	@$(BIN)/python soak/soak.py --runs $(RUNS) --minutes $(MINUTES)
 
 bench: setup
 	@$(BIN)/python -m bench $(ROWS)
