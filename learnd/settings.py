@@ -46,13 +46,15 @@ class Lab(BaseModel):
     hunk_seconds: float = Field(900, ge=0, description="wall time for all single-hunk reverts of a job")
     minimal_seconds: float = Field(600, ge=0, description="wall time for finding the smallest proven change")
     hunks_at_once: int = Field(1, ge=1, le=32, description="single-hunk reverts replayed at the same time")
-    memory_mb: int = Field(4096, ge=64, description="private memory of one process in a replay")
+    cpu_seconds: int = Field(3600, ge=1, description="CPU time of one process in a replay")
+    memory_mb: int = Field(4096, ge=64, description="private memory of all processes of a replay together")
     processes: int = Field(512, ge=16, description="processes of a replay's user")
     file_mb: int = Field(1024, ge=1, description="largest file a replay may write")
     output_mb: int = Field(16, ge=1, description="output kept of one replay; more kills it")
     work_dir: Path | None = Field(None, description="where trees are restored (default: in memory where it fits)")
     setup_network: bool = Field(
-        False, description="let set-up from changed lock files use the network, in its own sandbox; replays never do"
+        False,
+        description="let set-up from changed lock files use the network, in its own sandbox; replays never do",
     )
     extra_binds: tuple[Path, ...] = Field((), description="further read-only paths that replays may see")
 
@@ -82,7 +84,7 @@ class Settings(BaseSettings):
     sandbox: Literal["bubblewrap", "none"] = Field(
         "bubblewrap", description="`none` replays without isolation and says so in every evidence"
     )
-    retention_days: int = Field(30, ge=1, description="age at which snapshots of jobs at rest are pruned")
+    retention_days: int = Field(30, ge=1, description="days after which snapshots that nothing leans on are pruned")
     snapshot_attempts: int = Field(3, ge=1, le=10, description="attempts at a snapshot before snapshot_failed")
     snapshot_backoff_seconds: float = Field(2.0, ge=0, description="first pause between snapshot attempts")
     crystalize_attempts: int = Field(3, ge=1, le=10, description="model calls before crystalization_failed")

@@ -3,11 +3,17 @@
 Per-process limits (memory, CPU, file size, processes) are the kernel's: `prlimit` sets them *inside* the
 sandbox, just before the command. Inside matters for processes: since Linux 5.14 RLIMIT_NPROC counts per user
 namespace, so that a limit set there counts the replay alone, not everything else its owner runs on the machine.
-What the kernel has no limit for (wall time, output, growth of the tree) is watched from outside (`watch.py`).
+What the kernel has no limit for (wall time, output, growth of the tree, the memory of all processes) is watched from
+outside (`watch.py`, `usage.py`); memory is bounded by the kernel where the daemon has a cgroup of its own
+(`cgroups.py`).
+
+A program that is refused memory, processes or room learns it alone: no signal tells us, only what it says
+(`refused`). Such words can make a replay inconclusive; they can make none count.
 """
 
 from __future__ import annotations
 
+import re
 import resource
 import signal
 from dataclasses import dataclass
@@ -17,17 +23,17 @@ MIB: Final = 1024 * 1024
 CPU_GRACE_S: Final = 5
 """Seconds of CPU between SIGXCPU, which a program may catch, and SIGKILL, which it may not."""
 
-LimitName = Literal["wall", "cpu", "file", "output", "disk"]
+LimitName = Literal["wall", "cpu", "memory", "processes", "file", "output", "disk"]
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Bounds of one replay. A program that is refused memory or processes says so itself; no signal tells.
+    """Bounds of one replay.
 
     wall_s: seconds from launch, then everything is killed (`wall`).
-    memory_mb: private writable memory of one process, MiB.
-    processes: processes and threads at any time.
-    file_mb: largest file, MiB (`file`); /tmp and /dev/shm hold as much each.
+    memory_mb: private writable memory of one process, and of all together, MiB (`memory`).
+    processes: processes and threads at any time (`processes`).
+    file_mb: largest file, MiB (`file`); /tmp and /dev/shm hold as much each, full is over (`disk`).
     output_mb: stdout and stderr together, MiB; more ends the replay (`output`).
     cpu_s: CPU seconds of one process (`cpu`); None is no limit beside `wall_s`.
     disk_mb: what tree and report folder may hold together after writing to them, MiB (`disk`).
@@ -65,6 +71,32 @@ def prlimit_argv(limits: Limits, *, own_namespace: bool = True) -> tuple[str, ..
 def _at_most_hard(kind: int, wanted: int) -> int:
     hard = resource.getrlimit(kind)[1]
     return wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+
+
+REFUSALS: Final[tuple[tuple[LimitName, re.Pattern[str]], ...]] = (
+    (
+        "memory",
+        re.compile(
+            r"\bMemoryError\b|Cannot allocate memory|std::bad_alloc|JavaScript heap out of memory"
+            r"|runtime: out of memory|memory allocation of \d+ bytes failed|java\.lang\.OutOfMemoryError"
+        ),
+    ),
+    ("file", re.compile(r"File too large|\bEFBIG\b")),
+    ("disk", re.compile(r"No space left on device|\bENOSPC\b")),
+    (
+        "processes",
+        re.compile(
+            r"can't start new thread|fork: (retry: )?Resource temporarily unavailable|Cannot fork"
+            r"|pthread_create failed|failed to spawn thread|unable to create native thread"
+        ),
+    ),
+)
+"""What the C library, Python, C++, Node, Go, Rust, Java and shells say when the kernel refuses them more."""
+
+
+def refused(text: str) -> LimitName | None:
+    """The limit that a failing program says it ran into."""
+    return next((name for name, words in REFUSALS if words.search(text)), None)
 
 
 def limit_of_signal(number: int | None) -> LimitName | None:

@@ -16,6 +16,7 @@ from pathlib import PurePosixPath
 
 from events.values import ReplayOutcome, ScenarioCommand, TestCounts
 from learnd.lab.hunks import AddedNames, missing_names
+from learnd.lab.limits import refused
 from learnd.lab.outcomes import ReadOutcome, TestResult
 from learnd.lab.probe import Loaded
 from learnd.lab.sandbox import SandboxResult
@@ -169,6 +170,13 @@ def _of_class(done: Sequence[Done], *, test: bool) -> Iterator[Done]:
 
 def _cause_of(done: Done, code: Code) -> tuple[str, str]:
     """Why one command is not green."""
+    for said in _failures(done):
+        limit = refused(said)
+        if limit:
+            return (
+                f"limit:{limit}",
+                f"{shlex.join(done.command.argv)} ran into its limit ({limit}): {_matching(said, limit)}",
+            )
     if done.bad:
         kinds = {name: code.kind(test) for name, test in done.bad.items()}
         cause = min(kinds.values(), key=lambda kind: _ORDER.index(kind) if kind in _ORDER else -1)
@@ -186,6 +194,17 @@ def _cause_of(done: Done, code: Code) -> tuple[str, str]:
     if done.command.cls != "test":
         return done.command.cls, _last_line(done)
     return done.read.cause or "exit_code", _last_line(done)
+
+
+def _failures(done: Done) -> list[str]:
+    """What may tell of a limit: errors of failing tests, not what an assertion compared; else the end of the output."""
+    if done.bad:
+        return [test.message for test in done.bad.values() if test.kind != "assertion"]
+    return [done.output[-TAIL_MAX:]]
+
+
+def _matching(said: str, limit: str) -> str:
+    return next((line.strip() for line in said.splitlines() if refused(line) == limit), "")
 
 
 def _last_line(done: Done) -> str:

@@ -215,6 +215,7 @@ class Laboratory:
         lab = self.lab
         return Limits(
             wall_s=wall_s,
+            cpu_s=lab.cpu_seconds,
             memory_mb=lab.memory_mb,
             processes=lab.processes,
             file_mb=lab.file_mb,

@@ -19,12 +19,13 @@ import subprocess
 import tempfile
 import threading
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Final
 
 from events.values import Isolation
 from learnd.lab.binds import REPORT_INSIDE, RunRefused, SandboxRun, make_mount_points, mounts_of
+from learnd.lab.cgroups import Delegated, NotDelegated, ReplayCgroup, claim
 from learnd.lab.isolation import bubblewrap, host_argv, inside_argv, isolation_args, staged_sources
 from learnd.lab.launcher import SandboxUnavailable, User, launch, prepare, replay_user
 from learnd.lab.limits import LimitName, Limits, limit_of_signal
@@ -76,11 +77,20 @@ class Sandbox:
 
     def __init__(self, isolation: Isolation) -> None:
         self.isolation: Isolation = isolation
+        self.cgroup: Delegated | None = None
 
     @classmethod
     def choose(cls, settings: Settings) -> Sandbox:
         """As the operator's settings say; a repository has no say. Whether it works is `self_test`'s to tell."""
         return cls(settings.sandbox)
+
+    def claim_cgroup(self) -> str | None:
+        """Bound replays by cgroups from now on, where this process was given one; else why not, in words."""
+        try:
+            self.cgroup = claim() if self.isolation == "bubblewrap" else None
+        except NotDelegated as error:
+            return str(error)
+        return None
 
     def tree_inside(self, tree: Path, mount_at: Path) -> Path:
         """Where the replay sees its tree: to be used in argv and environment."""
@@ -112,7 +122,10 @@ class Sandbox:
         if self.isolation == "none":
             return _run_plain(spec, user, cancel)
         try:
-            return run_isolated(spec, user, cancel)
+            if self.cgroup is None:
+                return run_isolated(spec, user, cancel)
+            with self.cgroup.replay(spec.limits) as cgroup:
+                return run_isolated(spec, user, cancel, cgroup)
         except NotStarted as refused:
             # The machine's fault or this run's: the self-test, which binds nothing, tells them apart.
             report = self.self_test()
@@ -121,11 +134,14 @@ class Sandbox:
             raise SandboxUnavailable(report.reason, report.mend) from refused
 
 
-def run_isolated(spec: SandboxRun, user: User, cancel: threading.Event) -> SandboxResult:
-    """One run in bubblewrap. Raises NotStarted with bwrap's own words when it could not be set up."""
+def run_isolated(
+    spec: SandboxRun, user: User, cancel: threading.Event, cgroup: ReplayCgroup | None = None
+) -> SandboxResult:
+    """One run in bubblewrap, in `cgroup`. Raises NotStarted with bwrap's own words when it could not be set up."""
     bwrap = bubblewrap()
     mounts = mounts_of(spec)
     make_mount_points(spec, mounts, user)
+    enter = cgroup.argv() if cgroup else []
     with ExitStack() as stack:
         passed: list[int] = []
 
@@ -138,14 +154,23 @@ def run_isolated(spec: SandboxRun, user: User, cancel: threading.Event) -> Sandb
         arguments = file(b"".join(os.fsencode(argument) + b"\0" for argument in args))
         read_status, write_status = os.pipe()
         stack.callback(os.close, write_status)
-        argv = [*host_argv(mounts, user), bwrap.path, "--args", str(arguments), "--json-status-fd", str(write_status)]
+        inner = [bwrap.path, "--args", str(arguments), "--json-status-fd", str(write_status)]
+        argv = [*enter, *host_argv(mounts, user), *inner]
         stdin = subprocess.DEVNULL if spec.stdin is None else _memory_file(spec.stdin, stack)
         process = launch([*argv, "--", *inside_argv(spec)], pass_fds=(*passed, write_status), stdin=stdin)
     watched = Watched(process, read_status, kill=process.kill)
     ended = attend(watched, spec.limits, cancel, (spec.tree, spec.report_dir))
-    if ended.inside is None and ended.limit is None and not ended.cancelled and ended.returncode > 0:
+    if (
+        ended.inside is None
+        and ended.limit is None
+        and not ended.cancelled
+        and ended.returncode > 0
+        and not (cgroup and cgroup.limit())
+    ):
         raise NotStarted(ended.output.decode(errors="replace").strip() or f"exit code {ended.returncode}")
-    return _result(ended, ended.returncode if ended.inside is None else ended.inside)
+    result = _result(ended, ended.returncode if ended.inside is None else ended.inside)
+    limit = cgroup.limit() if cgroup and result.exit_code != 0 and not result.cancelled else None
+    return replace(result, limit=result.limit or limit)
 
 
 def _memory_file(content: bytes, stack: ExitStack) -> int:

@@ -19,11 +19,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from learnd.lab.launcher import LAUNCH_ENV, tool
 from learnd.lab.limits import MIB, LimitName, Limits
+from learnd.lab.usage import Usage
 
 TICK_S: Final = 0.05
-DISK_TICKS: Final = 5
 CHUNK: Final = 65536
 REAP_S: Final = 10.0
 
@@ -52,14 +51,18 @@ class Watched:
     init: int | None = None
     """pidfd of the sandbox's first process: readable once every process inside is gone."""
 
+    @property
+    def first(self) -> int | None:
+        """The first process whose use counts: the sandbox's, or without one the launched process; None before it is."""
+        return self.process.pid if self.status is None else _first_inside(self.reported)
+
 
 def attend(watched: Watched, limits: Limits, cancel: threading.Event, grows: tuple[Path, ...]) -> Ended:
     """Wait for the end of a replay, or bring it about. `grows` are the folders whose growth `disk_mb` bounds."""
     began = time.monotonic()
     exited = os.pidfd_open(watched.process.pid)
     try:
-        disk = _DiskUse(grows, limits.disk_mb)
-        limit, cancelled = _until_end(watched, exited, limits, cancel, disk)
+        limit, cancelled = _until_end(watched, exited, limits, cancel, Usage(limits, grows))
         _end(watched)
         returncode = watched.process.wait()
         if watched.init is not None:
@@ -76,7 +79,7 @@ def attend(watched: Watched, limits: Limits, cancel: threading.Event, grows: tup
 
 
 def _until_end(
-    watched: Watched, exited: int, limits: Limits, cancel: threading.Event, disk: _DiskUse
+    watched: Watched, exited: int, limits: Limits, cancel: threading.Event, usage: Usage
 ) -> tuple[LimitName | None, bool]:
     deadline, most = time.monotonic() + limits.wall_s, limits.output_mb * MIB
     poller = select.poll()
@@ -97,8 +100,9 @@ def _until_end(
             return None, True
         if time.monotonic() >= deadline:
             return "wall", False
-        if disk.exceeded():
-            return "disk", False
+        exceeded = usage.exceeded(watched.first)
+        if exceeded:
+            return exceeded, False
 
 
 def _take(watched: Watched, fd: int, most: int) -> bool:
@@ -150,14 +154,16 @@ def _readable(fd: int, timeout_s: float) -> bool:
     return bool(poller.poll(timeout_s * 1000))
 
 
+def _first_inside(reported: bytearray) -> int | None:
+    return next((document["child-pid"] for document in _documents(reported) if "child-pid" in document), None)
+
+
 def _open_init(reported: bytearray) -> int | None:
-    for document in _documents(reported):
-        if "child-pid" in document:
-            try:
-                return os.pidfd_open(document["child-pid"])
-            except ProcessLookupError:
-                return None
-    return None
+    first = _first_inside(reported)
+    try:
+        return None if first is None else os.pidfd_open(first)
+    except ProcessLookupError:
+        return None
 
 
 def _exit_code(reported: bytearray) -> int | None:
@@ -182,37 +188,3 @@ def _close(watched: Watched) -> None:
     for fd in (watched.status, watched.init):
         if fd is not None:
             os.close(fd)
-
-
-class _DiskUse:
-    """Whether folders hold more than `most` MiB and the replay can have put it there.
-
-    Free space of the file system is cheap to ask; only when it has fallen far enough are the folders measured, because
-    others write to the same file system.
-    """
-
-    def __init__(self, folders: tuple[Path, ...], most: int) -> None:
-        self._folders = folders
-        self._most = most * MIB
-        self._ask_below = {folder: _free(folder) - self._most for folder in folders}
-        self._ticks = 0
-
-    def exceeded(self) -> bool:
-        self._ticks += 1
-        if self._ticks % DISK_TICKS or all(_free(folder) >= floor for folder, floor in self._ask_below.items()):
-            return False
-        left = self._most - _used(self._folders)
-        self._ask_below = {folder: _free(folder) - max(left, MIB) for folder in self._folders}
-        return left < 0
-
-
-def _free(folder: Path) -> int:
-    found = os.statvfs(folder)
-    return found.f_bfree * found.f_frsize
-
-
-def _used(folders: tuple[Path, ...]) -> int:
-    """Bytes on disk; du(1) walks trees of any depth, and files that vanish meanwhile are no error of it."""
-    argv = [tool("du"), "-sxk", "--", *map(str, folders)]
-    found = subprocess.run(argv, env=LAUNCH_ENV, capture_output=True, check=False)
-    return sum(int(line.split(None, 1)[0]) * 1024 for line in found.stdout.splitlines())

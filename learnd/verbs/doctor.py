@@ -230,6 +230,7 @@ def _log(place: Place) -> Iterator[Check]:
             yield from _writable(place)
             yield _anchored(place)
             yield _daemon(book)
+            yield from _cgroup(book)
             yield from (_fault(row) for row in book.views.faults())
             yield from alert_checks(book)
             yield _inotify(book)
@@ -279,6 +280,17 @@ def _fault(row: FaultRow) -> Check:
     }  # fmt: skip
     found = f"{row.kind} since {ago(row.since)}: {row.detail}"
     return Check("fault", "fail" if row.kind in ("sandbox", "disk") else "warn", found, mend.get(row.kind, ""))
+
+
+def _cgroup(book: Reading) -> Iterator[Check]:
+    """Whether the kernel bounds each replay of the daemon as a whole; without it they are watched."""
+    from learnd.lab.cgroups import bounds_replays_of
+
+    pid = daemon_state(book).pid
+    if pid is not None:
+        why_not = bounds_replays_of(pid)
+        said = f"replays have none of their own and are watched instead: {why_not}"
+        yield ok("cgroup", said if why_not else "each replay has its own, with bounds of memory and processes")
 
 
 def _inotify(book: Reading) -> Check:

@@ -13,7 +13,7 @@ from dataclasses import replace
 import pytest
 from sandbox_place import LIMITS, Place, Run, wait_for
 
-from learnd.lab.limits import MIB
+from learnd.lab.limits import MIB, refused
 from learnd.lab.sandbox import Sandbox
 
 pytestmark = pytest.mark.sandbox
@@ -64,23 +64,64 @@ def test_what_others_write_to_the_disk_ends_no_replay(run: Run, place: Place) ->
 
 
 @pytest.mark.parametrize("folder", ["/tmp", "/dev/shm"])
-def test_memory_file_systems_are_bounded(run: Run, folder: str) -> None:
-    fill = f"for i in 1 2 3; do dd if=/dev/zero of={folder}/f$i bs=1M count=1 status=none; done"
+def test_memory_file_systems_are_bounded_and_a_full_one_ends_the_replay(run: Run, folder: str) -> None:
+    fill = f"for i in 1 2 3; do dd if=/dev/zero of={folder}/f$i bs=1M count=1 status=none; done; sleep 60"
     result = run("sh", "-c", fill, limits=replace(LIMITS, file_mb=2))
     assert b"No space left on device" in result.output
+    assert result.limit == "disk"
 
 
-def test_memory_is_refused_beyond_the_limit(python: Run) -> None:
+def test_memory_is_refused_beyond_the_limit_and_the_words_name_it(python: Run) -> None:
     result = python("bytearray(400 << 20)", limits=replace(LIMITS, memory_mb=256))
-    assert b"MemoryError" in result.output
+    assert refused(result.output.decode()) == "memory"
     assert python("bytearray(100 << 20)", limits=replace(LIMITS, memory_mb=256)).exit_code == 0
 
 
-def test_a_fork_bomb_stops_at_the_limit_and_leaves_nothing(python: Run, alive: Alive) -> None:
+MANY = """
+import os, time
+for _ in range({count}):
+    if os.fork() == 0:
+        mine = bytearray({size} << 20)
+        mine[::4096] = b"x" * len(mine[::4096])
+        time.sleep({seconds})
+        os._exit(0)
+shared = bytearray({shared} << 20)
+shared[::4096] = b"x" * len(shared[::4096])
+[os.fork() or (time.sleep({seconds}), os._exit(0)) for _ in range(4)]
+time.sleep({seconds})
+"""
+
+
+def test_memory_of_all_processes_together_is_bounded(python: Run) -> None:
+    eaters = MANY.format(count=6, size=60, shared=0, seconds=60)
+    assert python(eaters, limits=replace(LIMITS, memory_mb=256)).limit == "memory"
+
+
+def test_memory_that_forks_share_counts_once(python: Run) -> None:
+    forks = MANY.format(count=0, size=0, shared=100, seconds=0.8)
+    result = python(forks, limits=replace(LIMITS, memory_mb=256))
+    assert (result.limit, result.exit_code) == (None, 0)
+
+
+def test_a_fork_bomb_is_ended_and_leaves_nothing(python: Run, alive: Alive) -> None:
     mark = secrets.token_hex(8)
     program = f"""
+import os
+mark = {mark!r}
+while True:
+    try:
+        os.fork()
+    except BlockingIOError:
+        pass
+"""
+    assert python(program, limits=replace(LIMITS, processes=40)).limit == "processes"
+    assert alive(mark) == []
+
+
+def test_processes_are_refused_at_the_limit(python: Run) -> None:
+    program = """
 import os, time
-mark, most = {mark!r}, 0
+most = 0
 for _ in range(1000):
     try:
         if os.fork() == 0:
@@ -88,11 +129,28 @@ for _ in range(1000):
     except BlockingIOError:
         break
     most += 1
-print(most)
+print(most, flush=True)
+os._exit(0)
 """
-    result = python(program, limits=replace(LIMITS, processes=40))
-    assert 20 < int(result.output) < 40
-    assert alive(mark) == []
+    assert 20 < int(python(program, limits=replace(LIMITS, processes=40)).output) < 40
+
+
+@pytest.mark.parametrize(
+    ("program", "name"),
+    [
+        ("open('large', 'wb').write(bytes(4 << 20))", "file"),
+        ("import threading, time\nwhile True: threading.Thread(target=time.sleep, args=(9,), daemon=True).start()",
+         "processes"),
+        ("open('/dev/shm/a', 'wb').write(bytes(1 << 21)); open('/dev/shm/b', 'wb').write(bytes(1 << 21))", "disk"),
+    ],
+)  # fmt: skip
+def test_what_a_refused_program_says_names_the_limit(python: Run, program: str, name: str) -> None:
+    result = python(program, limits=replace(LIMITS, file_mb=3, processes=32))
+    assert name in (result.limit, refused(result.output.decode()))
+
+
+def test_words_that_name_no_limit_name_none() -> None:
+    assert refused("AssertionError: 5 != 4\nBlockingIOError: [Errno 11] Resource temporarily unavailable") is None
 
 
 def test_the_hosts_own_processes_do_not_count(python: Run, place: Place, sandbox: Sandbox) -> None:
