@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
-from events.values import Evidence, FileRef, HunkEvidence, MinimalChange, Scenario, SnapshotRecord
+from events.values import Evidence, FileRef, HunkEvidence, MinimalChange, Scenario, SnapshotRecord, Variant
 from learnd.harvest import places
 from learnd.harvest.faults import SnapshotError
 from learnd.harvest.snapshot import verify_snapshot
@@ -39,6 +39,7 @@ from learnd.lab.templates import Stack
 from learnd.lab.transitions import flaky_tests, transitions
 from learnd.lab.trees import Workspace, choose_root
 from learnd.lab.trials import SMALLEST_TRIAL_S, Trials
+from learnd.lab.variants import diagnose
 from learnd.lab.verdict import Expected, Judgement, Replayed, flake_upper_bound, with_hunks
 from learnd.settings import Lab
 
@@ -138,10 +139,11 @@ def _examine(request: ProofRequest, laboratory: Laboratory, change: Change) -> E
     if environment.missing:
         judgement = Judgement("inconclusive", "environment", f"no executable of this name: {environment.missing}")
         return _evidence(judgement, laboratory, Sides((), ()), (), change)
-    sides, hunks, minimal = Sides((), ()), tuple[HunkEvidence, ...](), None
+    sides, hunks, minimal, variants = Sides((), ()), tuple[HunkEvidence, ...](), None, tuple[Variant, ...]()
     try:
         sides = replay_sides(laboratory, change, request.progress)
         judgement = judged(laboratory, change, sides)
+        variants = diagnose(laboratory, change.snapshot, sides, judgement, request.progress)
         if judgement.verdict == "proven" and change.units:
             hunks, minimal = _taken_apart(request, laboratory, change, sides)
     except RunRefused as error:
@@ -153,6 +155,7 @@ def _examine(request: ProofRequest, laboratory: Laboratory, change: Change) -> E
     return evidence.model_copy(
         update={
             "minimal": minimal if evidence.verdict == "proven" else None,
+            "variants": variants,
             "attestations": _attested(request, evidence, sides, change),
         }
     )

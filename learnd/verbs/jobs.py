@@ -51,7 +51,7 @@ def list_jobs(log: Path | None, statuses: list[str], repo: Path | None, *, every
     """Print the jobs, oldest first. JSON leaves none out that was not asked to be."""
     wanted = _statuses(statuses)
     with reading(log) as book:
-        rows = _of_repo(book.views.jobs(statuses=wanted), repo)
+        rows = _of_repo(book.views.jobs(statuses=wanted, but_forgotten=not (everything or as_json_)), repo)
         if as_json_:
             print_json([as_json(row) for row in rows])
             return 0
@@ -318,6 +318,9 @@ def _became(evidence: Evidence) -> Iterator[str]:
         yield "tests: " + ", ".join(f"{tests.count} {kind}" for kind, tests in kinds.items())
     for flaky in evidence.flaky_tests:
         yield f"flaky on the {flaky.side}: {flaky.test}, failed {flaky.failed} of {flaky.runs}"
+    for variant in evidence.variants:
+        if not variant.ok:
+            yield f"fails with {variant.name}: {', '.join(variant.failing) or 'see the log'}"
 
 
 def _smallest(evidence: Evidence) -> Iterator[str]:

@@ -147,7 +147,9 @@ class Project:
             scenario=scenario,
             learning_dir=self.learning,
             work_dir=self.work,
-            lab=Lab.model_validate({"replays_max": 3, "cheap_seconds": 0, "work_dir": self.work, "timeout_seconds": 60} | lab),
+            lab=Lab.model_validate(
+                {"replays_max": 3, "cheap_seconds": 0, "work_dir": self.work, "timeout_seconds": 60} | lab
+            ),
             owner_uid=owner.st_uid,
             owner_gid=owner.st_gid,
             root=self.repo,

@@ -107,3 +107,14 @@ def test_unittest_is_shuffled_too(project: Project) -> None:
     assert evidence.snapshot[1].order_seed == 1
     assert evidence.verdict == "flaky"
     assert {flaky.test for flaky in evidence.flaky_tests} == {"tests.test_calc.T.test_9"}
+
+
+def test_what_leans_on_the_time_zone_is_diagnosed_and_vetoes_nothing(project: Project) -> None:
+    project.base(STEADY)
+    zoned = FIX_TEST + "\n\ndef test_zone():\n    import time\n    assert time.timezone == 0\n"
+    evidence = project.prove({"calc.py": FIXED, "tests/test_calc.py": zoned}, cheap_seconds=60)
+    assert evidence.verdict == "proven"
+    assert [(variant.name, variant.ok, variant.failing) for variant in evidence.variants] == [
+        ("TZ=Pacific/Kiritimati", False, ("tests/test_calc.py::test_zone",)),
+        ("LC_ALL=C", True, ()),
+    ]
