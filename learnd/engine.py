@@ -40,6 +40,7 @@ from learnd.runner import Runner, Stopped
 from learnd.scheduler import Scheduler
 from learnd.settings import Settings
 from learnd.views.queries import JobRow, Views, WorkTreeRow
+from learnd.work_folders import work_roots
 from learnd.workplace import Workplace
 from state import commands as c
 from state.effects import Rest, WaitUntil, next_effect
@@ -156,7 +157,7 @@ class Engine:
     def _clear_work(self) -> None:
         """Trees that a crash left behind belong to nobody: the lock is ours, so no replay runs."""
         from learnd.lab.orphans import end_orphans  # noqa: PLC0415 - as below
-        from learnd.lab.trees import sweep_work, work_roots  # noqa: PLC0415 - the lab is only needed by who works
+        from learnd.lab.trees import sweep_work  # noqa: PLC0415 - the lab is only needed by who works
 
         end_orphans()
         sweep_state(self.settings.state_dir)

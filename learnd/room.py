@@ -10,8 +10,8 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from learnd.lab.trees import work_roots
 from learnd.settings import Settings
+from learnd.work_folders import work_roots
 
 LEAST_BYTES = 16 << 20
 """Less than this is no room: tarballs and logs of even small runs come near."""

@@ -27,6 +27,7 @@ from learnd.harvest.retention import StoredSnapshots
 from learnd.harvest.snapshot import snapshot_id
 from learnd.lab.environments import FOLDER as ENVIRONMENTS
 from learnd.lab.environments import sweep_environments
+from learnd.work_folders import work_roots
 from learnd.workplace import Workplace
 from state.commands import RecordSnapshotPruned
 from state.job import AT_REST, JobStatus
@@ -179,7 +180,7 @@ class Round:
 
     def _work(self) -> None:
         """Trees that a replay could not remove: none is a day old while its replay runs."""
-        from learnd.lab.trees import sweep_work, work_roots  # noqa: PLC0415 - the lab is only needed by who works
+        from learnd.lab.trees import sweep_work  # noqa: PLC0415 - the lab is only needed by who works
 
         for root in work_roots(self._place.work_dir, self._place.settings.lab.work_dir):
             try:

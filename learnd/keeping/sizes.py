@@ -15,6 +15,7 @@ from pathlib import Path
 
 from learnd.locate import NAME
 from learnd.views.queries import Views
+from learnd.work_folders import MEMORY, work_roots
 
 MOST = 20_000
 """Entries that a verb looks at which must answer at once, and as many tarballs: some 80 ms each."""
@@ -163,8 +164,6 @@ def _tarballs(views: Views, walk: _Walk) -> dict[str, int]:
 
 def _work_in_memory(state_dir: Path) -> list[str]:
     """Where trees of replays stand in memory. Those in an operator's own folder are not looked for."""
-    from learnd.lab.trees import MEMORY, work_roots  # noqa: PLC0415 - it brings threads, and many verbs need no sizes
-
     return [str(root) for root in work_roots(state_dir / "work", None) if root.is_relative_to(MEMORY)]
 
 

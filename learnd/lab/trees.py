@@ -13,7 +13,6 @@ Invariants:
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import stat
@@ -25,7 +24,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-MEMORY = Path("/dev/shm")  # noqa: S108 - the folder below is checked to be ours, and each tree has an unguessable name
+from learnd.work_folders import MEMORY, work_roots
+
 ROOM_FACTOR = 6
 MEMORY_ROOM = 1 << 30
 """A tree goes into memory when that leaves room: six times its size, and a gigabyte at least. Replays write too."""
@@ -35,17 +35,6 @@ GONE = ".gone-"
 
 class NoRoomForTrees(Exception):
     """No folder can take restored trees; the message names those tried and why."""
-
-
-def work_roots(work_dir: Path, override: Path | None) -> tuple[Path, ...]:
-    """Every folder that may hold restored trees, the preferred first: what to sweep at start.
-
-    `work_dir` belongs to one log; folders outside it carry its mark, since another daemon of this user (a demo, a test)
-    must not sweep ours. `override` is the operator's `lab.work_dir`: with it nothing else is used.
-    """
-    mark = hashlib.sha256(os.fsencode(work_dir.absolute())).hexdigest()[:12]
-    name = f"learnd-lab-{os.geteuid()}-{mark}"
-    return (override / name,) if override is not None else (MEMORY / name, work_dir)
 
 
 def choose_root(work_dir: Path, override: Path | None, tree_bytes: int) -> Path:

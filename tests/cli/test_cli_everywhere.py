@@ -15,8 +15,9 @@ from learnd.views import diagnosis
 from state.job import BLOCKED, JobStatus
 
 VERBS = (
-    "init", "daemon", "once", "learn", "demo", "status", "jobs", "show", "tail", "why", "alerts", "approve", "dismiss", "review",
-    "promote", "reject", "deprecate", "restore", "regression", "metrics", "verify", "rebuild", "diagram", "doctor",
+    "init", "daemon", "once", "learn", "demo", "status", "jobs", "show", "tail", "why", "alerts", "approve", "dismiss",
+    "review", "promote", "reject", "deprecate", "restore", "regression", "metrics", "backup", "verify", "replay",
+    "rebuild", "export", "forget", "diagram", "doctor",
 )  # fmt: skip
 READING = ("status", "alerts", "jobs", "show 12345678", "tail", "why 12345678", "review", "metrics", "verify")
 CHANGING = (
