@@ -21,6 +21,7 @@ from learnd.lab.environment import Environment
 from learnd.lab.outcomes import REPORTER_AT, Ended, instrument, read_outcome, reporter_dir
 from learnd.lab.probe import PROBE_AT, read_probe, write_probe
 from learnd.lab.reading import Code, Done, combined, never_begun, paragraph, summary, without_service
+from learnd.lab.room import NoLongerWanted
 from learnd.lab.sandbox import Limits, Sandbox, SandboxResult, SandboxRun
 from learnd.lab.services import Down, Step, run_served
 from learnd.lab.trees import Place, Workspace
@@ -102,10 +103,18 @@ class Laboratory:
     ) -> Replayed:
         """Run the scenario once on `tree` under hash seed `seed`, in at most `wall_s` seconds (default: the limit).
 
-        With `order_seed` tests run in another order, where their runner can.
+        With `order_seed` tests run in another order, where their runner can. Waits until the machine has room for it,
+        which is no part of its time.
 
         Raises ReplayCancelled, SandboxUnavailable.
         """
+        try:
+            with self.sandbox.room.place(self.lab.memory_mb, self.cancel):
+                return self._replayed(tree, seed, label, wall_s, order_seed)
+        except NoLongerWanted as error:
+            raise ReplayCancelled("the replay was cancelled while it waited for room") from error
+
+    def _replayed(self, tree: str, seed: int, label: str, wall_s: float | None, order_seed: int | None) -> Replayed:
         deadline = time.monotonic() + min(wall_s or self.lab.timeout_seconds, self.lab.timeout_seconds)
         place = self.workspace.fresh(lambda folder: self.store.restore(tree, folder))
         try:

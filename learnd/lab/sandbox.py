@@ -30,6 +30,7 @@ from learnd.lab.isolation import bubblewrap, host_argv, inside_argv, isolation_a
 from learnd.lab.launcher import SandboxUnavailable, User, launch, prepare, replay_user
 from learnd.lab.limits import LimitName, Limits, limit_of_signal
 from learnd.lab.plain import kill_marked, lay_binds, new_mark, plain_argv, working_folder
+from learnd.lab.room import of_this_machine
 from learnd.lab.watch import Ended, Watched, attend
 from learnd.settings import Settings
 
@@ -78,6 +79,7 @@ class Sandbox:
     def __init__(self, isolation: Isolation) -> None:
         self.isolation: Isolation = isolation
         self.cgroup: Delegated | None = None
+        self.room = of_this_machine(lambda: self.cgroup.room() if self.cgroup else None)
 
     @classmethod
     def choose(cls, settings: Settings) -> Sandbox:

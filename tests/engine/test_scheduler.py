@@ -100,3 +100,16 @@ def test_every_woken_job_is_handed_out_and_never_to_two(steps: list[tuple[str, i
         rest.add(taken)
         scheduler.done(taken)
     assert owed <= rest
+
+
+def test_many_repositories_each_get_a_turn_before_any_gets_a_second() -> None:
+    scheduler = Scheduler()
+    for number in range(200):
+        scheduler.wake(f"greedy-{number}", "greedy")
+    for repo in range(50):
+        scheduler.wake(f"job-{repo}", f"repo-{repo}")
+    first = [scheduler.take(0) for _ in range(51)]
+    assert len({job for job in first if job and job.startswith("greedy")}) == 1
+    assert {f"job-{repo}" for repo in range(50)} < set(first)
+    scheduler.wake("late", "another", urgent=True)
+    assert [scheduler.take(0) for _ in range(2)] == ["late", "greedy-1"]
