@@ -92,7 +92,7 @@ class RebuildModels(Request):
 
 
 class NoteBackup(Request):
-    """A backup was made at `path`, of the log up to the event `position`. Whoever made it wrote it with their rights."""
+    """A backup was made at `path`, of the log up to `position`. Whoever made it wrote it with their rights."""
 
     verb: Literal["backup"] = "backup"
     path: AbsolutePath

@@ -177,7 +177,8 @@ def host_argv(mounts: Sequence[Mount], user: User) -> list[str]:
     for mount in mounts:
         found = mount.source.stat()
         stage += [str(mount.source), f"{found.st_dev}:{found.st_ino}"]
-    return [*stage, "--", *drop_argv(user), *last]
+    # Before root is dropped: what a privileged process sets, the replay cannot lower again.
+    return [*stage, "--", *last, *drop_argv(user)]
 
 
 def inside_argv(spec: SandboxRun) -> list[str]:
