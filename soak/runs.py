@@ -159,7 +159,11 @@ def cancelled(repository: Repository, content: Content) -> Path:
 
 
 def odd_names(repository: Repository, content: Content) -> Path:
-    return put_manifest(repository.path, {**content, "task_id": "-täsk 'x'\n$(y)", "run_id": f"{content['run_id']} ☂"})
+    return put_manifest(repository.path, {**content, "task_id": "-täsk 'x' $(y)", "run_id": f"{content['run_id']} ☂"})
+
+
+def control_characters(repository: Repository, content: Content) -> Path:
+    return put_manifest(repository.path, {**content, "task_id": "task\nof two lines"})
 
 
 def locked(repository: Repository, content: Content) -> Path:
@@ -179,6 +183,7 @@ KINDS: dict[str, tuple[frozenset[str], Write]] = {
     "flaky test": (frozenset({"validation_failed: flaky"}), flaky),
     "cancelled": (frozenset({"recorded"}), cancelled),
     "odd names": (LEARNED, odd_names),
+    "names of two lines": (frozenset({NO_JOB}), control_characters),
     "repository locked": (LEARNED, locked),
     "folder deleted": (frozenset({NO_JOB, "snapshot_failed", "learned"}), whole),
     "tarball tampered": (frozenset({"stalled_snapshot", "learned"}), whole),
