@@ -198,6 +198,7 @@ def test_shared_memory_and_queues_of_the_host_are_not_there(python: Run) -> None
     host = Path("/dev/shm", name)
     host.write_text("secret")
     host.chmod(0o666)
+    made = subprocess.run(["ipcmk", "-M", "4096", "-p", "0666"], capture_output=True, text=True, check=True)
     try:
         program = f"""
 import ctypes, os
@@ -209,6 +210,7 @@ open("/dev/shm/{name}-planted", "w").write("x")
         assert not Path(f"/dev/shm/{name}-planted").exists()
     finally:
         host.unlink()
+        subprocess.run(["ipcrm", "-m", made.stdout.split()[-1]], check=True)
 
 
 def test_a_socket_of_the_host_in_the_file_system_is_not_there(python: Run, place: Place) -> None:
