@@ -341,7 +341,7 @@ def deprecate(pattern: Pattern, approver: Approver = None, reason: Reason = "", 
 
 @app.command(
     rich_help_panel=DECIDE,
-    epilog="Examples: learnd restore 91ab33f0   |   learnd restore /mnt/backups/learnd-20260131T120000Z",
+    epilog="Example: learnd restore 91ab33f0   |   learnd restore /mnt/backups/learnd-20260131T120000Z",
 )
 def restore(
     what: Annotated[
