@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean, linear_regression
 
-WARM_UP = 15
+WARM_UP = 20
 """Samples of a life that do not count: modules are loaded and stores opened as the first jobs need them."""
-RSS_SLOPE_KB = 60.0
-"""Growth a sample (2 s) in a life: 1.8 MB a minute would be 2.5 GB a day."""
+RSS_SLOPE_KB = 50.0
+"""Growth a sample (a second) in the longest life: 3 MB a minute, more than caches of a young process that fill."""
 FDS_SLOPE = 0.1
 LIVES_RSS_FACTOR = 1.25
 FDS_LIMIT = 150
@@ -51,21 +51,20 @@ def sample(pid: int) -> Sample:
 def level_off(lives: list[Life]) -> list[str]:
     """What grows on. Prints a line for each life that was long enough to tell."""
     wrong = []
-    long = [life for life in lives if len(life.warm) >= 2 * WARM_UP]
+    long = [life for life in lives if len(life.warm) >= WARM_UP]
     for number, life in enumerate(long, 1):
         rss, fds = slope([s.rss_kb for s in life.warm]), slope([s.fds for s in life.warm])
         top = Sample(*(max(getattr(s, name) for s in life.warm) for name in ("rss_kb", "fds", "threads")))
-        print(f"life {number}: at most {top}; grew {rss * 30 / 1024:+.2f} MB and {fds * 30:+.2f} files a minute")
+        print(f"life {number}: at most {top}; grew {rss * 60 / 1024:+.2f} MB and {fds * 60:+.2f} files a minute")
         if top.fds > FDS_LIMIT:
             wrong.append(f"life {number} had {top.fds} files open")
     if not long:
         return ["no life was long enough to tell whether memory levels off"]
-    longest = max(long, key=lambda life: len(life.warm))
-    half = longest.warm[len(longest.warm) // 2 :]
-    if slope([s.rss_kb for s in half]) > RSS_SLOPE_KB:
-        wrong.append("memory still grows in the second half of the longest life")
-    if slope([s.fds for s in half]) > FDS_SLOPE:
-        wrong.append("open files still grow in the second half of the longest life")
+    longest = max(long, key=lambda life: len(life.warm)).warm
+    if slope([s.rss_kb for s in longest]) > RSS_SLOPE_KB:
+        wrong.append("memory grows all through the longest life")
+    if slope([s.fds for s in longest]) > FDS_SLOPE:
+        wrong.append("open files grow all through the longest life")
     early, late = (fmean(peak(life) for life in part) for part in (long[: len(long) // 2 or 1], long[len(long) // 2 :]))
     if late > early * LIVES_RSS_FACTOR:
         wrong.append(f"later lives need {late / 1024:.0f} MB, earlier ones {early / 1024:.0f}")

@@ -31,7 +31,7 @@ from learnd.views.store import read_connection  # noqa: E402 - as above
 from state.job import WORKING  # noqa: E402 - as above
 
 TICK_S = 0.25
-SAMPLE_S = 2.0
+SAMPLE_S = 1.0
 BURST = (5, 30)
 TAIL_MIN = 120.0
 """How long what arrived may take to come to rest after the last arrival, in minutes, before the soak gives up."""

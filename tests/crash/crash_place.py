@@ -255,6 +255,9 @@ NEVER_THE_SAME = (
 MONEY = re.compile(r"(cost_usd\"?: )[\d.e-]+")
 
 
+_BEING_WRITTEN = re.compile(r"\.lock$|\.part$|^tmp")
+
+
 def neutral(sample: Sample, text: str) -> str:
     """`text` without what is another one in every run."""
     text = text.replace(str(sample.folder), "FOLDER").replace(sample.module, "TESTS")
@@ -266,12 +269,14 @@ def neutral(sample: Sample, text: str) -> str:
 def files(sample: Sample) -> Iterator[str]:
     """Every file and folder of repository, state and temporary folder.
 
-    Left out: what git packs as it likes, and the cache of stats, which only holds files that were old enough.
+    Left out: what git packs as it likes and when it did so, and the cache of stats, which holds only what was old
+    enough. Of a store's own files those are looked at that something was being written to.
     """
     for root in (sample.repo, sample.state, sample.temporary):
         for path in root.rglob("*"):
             name = str(path.relative_to(sample.folder))
-            if "/.git/" not in name and "/objects/" not in name and not name.endswith("/stat-cache"):
+            packed = "/objects/" in name or ("/store.git/" in name and not _BEING_WRITTEN.search(path.name))
+            if "/.git/" not in name and not packed and path.name not in ("stat-cache", "cleaned"):
                 yield name
 
 
