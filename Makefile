@@ -27,6 +27,9 @@ BIN := .venv/bin
 READY := .venv/.ready
 PRODUCER := .interop/node_modules/@kbediako/codex-orchestrator
 
+# One more than there are cores: many tests wait for a daemon, a pause or a server.
+WORKERS ?= $(shell echo $$(( $$(nproc 2>/dev/null || echo 2) + 1 )))
+
 # Root installs with apt, so does whoever needs no password for sudo; everybody else is told what to type.
 AS_ROOT = as_root() { if [ "$$(id -u)" = 0 ]; then "$$@"; else sudo -n "$$@"; fi; }; \
 	apt() { command -v apt-get >/dev/null && { [ "$$(id -u)" = 0 ] || sudo -n true 2>/dev/null; } \
@@ -38,7 +41,7 @@ demo: setup sandbox
 	@$(BIN)/learnd demo
 
 test: lint sandbox tracer units
-	LEARND_TEST_PRODUCER="$(abspath $(wildcard $(PRODUCER)))" $(BIN)/python -m pytest -n auto
+	LEARND_TEST_PRODUCER="$(abspath $(wildcard $(PRODUCER)))" $(BIN)/python -m pytest -n $(WORKERS)
 
 lint: setup
 	$(BIN)/ruff check .

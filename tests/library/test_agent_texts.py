@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from learnd.cli import app
 from learnd.library.files import FOLDER_OF, FOLDERS
 from learnd.library.gates import GATES, MAX_TEXT, MAX_TITLE
 from learnd.library.index import render_index
@@ -18,24 +19,7 @@ AGENT = ROOT / ".agent"
 TEXTS = sorted(
     path for folder in ("patterns", "SOPs", "commands") for path in (AGENT / folder).rglob("*.md")
 )  # fmt: skip
-VERBS = {
-    *(
-        "init",
-        "daemon",
-        "once",
-        "learn",
-        "demo",
-        "status",
-        "jobs",
-        "show",
-        "tail",
-        "why",
-        "approve",
-        "dismiss",
-        "review",
-    ),
-    *("promote", "reject", "deprecate", "restore", "metrics", "verify", "rebuild", "diagram", "doctor"),
-}
+VERBS = {command.name or command.callback.__name__ for command in app.registered_commands if command.callback}
 BLOCKED = (
     "snapshot_failed", "stalled_snapshot", "needs_manual_scenario", "validation_failed", "over_budget",
     "crystalization_failed", "awaiting_approval",
