@@ -173,7 +173,8 @@ class Sample:
                     reached.append(point)
             self.time_passes()
         with self.daemon() as daemon:
-            assert self.finish(daemon) == 0, daemon.said()[-2000:]
+            code = self.finish(daemon)
+            assert code == 0, f"the daemon ended with {code}: {daemon.said()[-2000:]}"
         return reached
 
     def time_passes(self) -> None:
