@@ -112,7 +112,7 @@ def python_project(project: Project, index: Index) -> tuple[Installation, ...]:
     """A fix that needs version 2 of what its requirements name."""
     index.wheel("1.0", "one = 1\n")
     index.wheel("2.0", "one = 1\ntwo = 2\n")
-    pinned = f"--index-url {index.url}/simple\nlearnd-demo=={{}}\n"
+    pinned = f"-i {index.url}/simple\nlearnd-demo=={{}}\n"
     base = {"requirements.txt": pinned.format("1.0"), "mod.py": "import learnd_demo\n\n\ndef price():\n    return 1\n",
             "test_mod.py": TEST.format(1)}  # fmt: skip
     project.base(base)
