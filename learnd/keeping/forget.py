@@ -25,7 +25,7 @@ from learnd.harvest.retention import StoredSnapshots
 from learnd.harvest.store import locked
 from learnd.keeping.retention import spared, trees_of
 from learnd.lab.trees import remove_tree
-from learnd.library.patterns import claimed_id
+from learnd.library.canonical import claimed_id
 from learnd.repositories import recognized, registered
 from learnd.requests import ForgetRepo, Reply
 from learnd.views.queries import NotFound, RepositoryRow, Views

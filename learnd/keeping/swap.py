@@ -25,9 +25,10 @@ from learnd.clock import parse
 from learnd.door import Door
 from learnd.keeping.anchor import give_up
 from learnd.keeping.migrations import record_migrations
+from learnd.library.canonical import claimed_id
 from learnd.library.files import FOLDERS, PATTERNS
 from learnd.library.folders import Folder, FolderRefused
-from learnd.library.patterns import PatternUnreadable, claimed_id
+from learnd.library.patterns import PatternUnreadable
 from learnd.library.patterns import parse as parse_pattern
 from learnd.views.queries import Views
 from learnd.views.store import open_for_writing, read_connection, rebuild

@@ -20,8 +20,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from learnd.library.canonical import canonical_digest, claimed_id, is_file_name
 from learnd.library.folders import Folder, NotText
-from learnd.library.patterns import Standing, canonical_digest, claimed_id, is_file_name, with_standing
+from learnd.library.patterns import Standing, with_standing
 from state.pattern import PatternStatus
 
 PATTERNS = (".agent", "patterns")

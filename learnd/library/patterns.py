@@ -3,9 +3,8 @@
 Four lines of the front matter are learnd's own: `status`, `approver`, `approved_at`, `reason` (the
 *standing*). They change when the file moves, everything else is what was judged. Hence two rules:
 
-- `canonical_digest` covers the whole text but those lines, line ends and the final newline. It is the
-  digest that shows a person's edit, and the one that promotions and edits carry in the log. It looks at
-  lines, not at parsed YAML: a comment or a second `title:` smuggled into the front matter is an edit too.
+- `canonical_digest` (`canonical.py`) covers the whole text but those lines, line ends and the final newline. It is
+  the digest that shows a person's edit, and the one that promotions and edits carry in the log.
 - `with_standing` writes those lines and touches no other byte.
 
 Front matter is read without YAML's guesses (`no`, `1e3`, dates stay the text they are); what a value
@@ -14,9 +13,6 @@ must be is said by `FrontMatter`.
 
 from __future__ import annotations
 
-import hashlib
-import re
-from collections.abc import Container
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import yaml
@@ -24,17 +20,12 @@ from frontmatter.default_handlers import YAMLHandler
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 
 from events.values import Evidence, Isolation, Value, Verdict
+from learnd.library.canonical import BOUNDARY, ID, STANDING, front_lines
 from learnd.library.sections import HEADINGS, Sections, SectionsUnreadable, encodable, join, one_line, split
 from state.pattern import PatternStatus
 
 if TYPE_CHECKING:
     from learnd.crystalizer.draft import Draft
-
-SLUG_LENGTH = 60
-_ID = re.compile(r"[0-9a-f]{16,64}")
-_FILE_NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*-([0-9a-f]{8,64})\.md")
-_STANDING = re.compile(r"(?:status|approver|approved_at|reason)[ \t]*:")
-_BOUNDARY = re.compile(r"^---[ \t]*$", re.MULTILINE)
 
 Line = Annotated[str, BeforeValidator(encodable), AfterValidator(one_line)]
 
@@ -79,7 +70,7 @@ class Standing(Value):
 class FrontMatter(Value):
     """Everything a reader needs in order to trust a pattern, or not. Money is US dollars."""
 
-    id: str = Field(pattern=_ID.pattern)
+    id: str = Field(pattern=ID.pattern)
     status: PatternStatus
     approver: Line | None = None
     approved_at: Line | None = None
@@ -109,7 +100,7 @@ class PatternText(Value):
 class _PlainYaml(YAMLHandler):
     """Front matter between lines of exactly three dashes, every scalar read as text."""
 
-    FM_BOUNDARY = _BOUNDARY
+    FM_BOUNDARY = BOUNDARY
 
     def load(self, fm: str, **_: object) -> Any:
         # BaseLoader makes nothing but text, lists and mappings.
@@ -149,7 +140,7 @@ def parse(text: str) -> PatternText:
     import frontmatter  # noqa: PLC0415 - only here; it pulls in its JSON and TOML handlers
 
     text = text.replace("\r\n", "\n").removeprefix("\ufeff")
-    if not _front_lines(text):
+    if not front_lines(text):
         raise PatternUnreadable("it does not begin with front matter between two lines of ---")
     try:
         metadata, body = frontmatter.parse(text, handler=_YAML)
@@ -164,13 +155,6 @@ def parse(text: str) -> PatternText:
     except SectionsUnreadable as error:
         raise PatternUnreadable(str(error)) from error
     return PatternText(front=front, before=before, sections=sections)
-
-
-def claimed_id(text: str) -> str | None:
-    """The id that a text's front matter gives, however broken the rest of it is."""
-    front = _front_lines(text)
-    found = [line.partition(":")[2].strip().strip("'\"") for line in front if line.startswith("id:")]
-    return found[0] if found else None
 
 
 def note(front: FrontMatter) -> str:
@@ -197,20 +181,11 @@ def note(front: FrontMatter) -> str:
     return "\n".join(lines)
 
 
-def canonical_digest(text: str) -> str:
-    """sha256 of what a person may edit: the text without the standing, LF, one final newline."""
-    normal = text.replace("\r\n", "\n").removeprefix("\ufeff")
-    lines = normal.rstrip("\n").split("\n")
-    front = len(_front_lines(normal))
-    kept = [line for at, line in enumerate(lines) if not (0 < at <= front and _STANDING.match(line))]
-    return hashlib.sha256("\n".join(kept).encode("utf-8", "surrogatepass")).hexdigest()
-
-
 def with_standing(text: str, standing: Standing) -> str:
     """`text` with learnd's own lines saying `standing`. A text without front matter is left as it is."""
-    front = len(_front_lines(text))
+    front = len(front_lines(text))
     lines = text.split("\n")
-    own = [at for at in range(1, front + 1) if _STANDING.match(lines[at])]
+    own = [at for at in range(1, front + 1) if STANDING.match(lines[at])]
     if front == 0:
         return text
     fresh = _YAML.export(standing.model_dump(mode="json", exclude_none=True)).rstrip("\n").split("\n")
@@ -218,38 +193,3 @@ def with_standing(text: str, standing: Standing) -> str:
     place = own[0] if own else 1
     rest = [line for at, line in enumerate(lines) if at not in own]
     return "\n".join([*rest[:place], *(line + end for line in fresh), *rest[place:]])
-
-
-def safe_slug(text: str) -> str:
-    """`text` as part of a file name: a–z, 0–9 and single hyphens, at most SLUG_LENGTH, never empty."""
-    slug = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:SLUG_LENGTH].rstrip("-")
-    return slug or "pattern"
-
-
-def file_name(slug: str, pattern_id: str, taken: Container[str] = ()) -> str:
-    """`<slug>-<id8>.md`, with more of the id where another pattern already has that name.
-
-    `taken` are the names of the repository's older patterns, so that a name never changes. Raises ValueError
-    for an id that is not 16 to 64 hexadecimal digits.
-    """
-    if not _ID.fullmatch(pattern_id):
-        raise ValueError(f"pattern id {pattern_id!r} is not 16 to 64 hexadecimal digits")
-    stem = safe_slug(slug)
-    names = [f"{stem}-{pattern_id[:length]}.md" for length in range(8, len(pattern_id) + 1)]
-    return next((name for name in names if name not in taken), names[-1])
-
-
-def is_file_name(name: str) -> bool:
-    """Whether learnd could have given this name."""
-    return len(name) <= SLUG_LENGTH + 68 and _FILE_NAME.fullmatch(name) is not None
-
-
-def _front_lines(text: str) -> list[str]:
-    """The lines between the two boundaries, empty where a text has no front matter."""
-    lines = text.removeprefix("\ufeff").split("\n")
-    if not _BOUNDARY.fullmatch(lines[0].rstrip("\r")):
-        return []
-    for at, line in enumerate(lines[1:], 1):
-        if _BOUNDARY.fullmatch(line.rstrip("\r")):
-            return lines[1:at]
-    return []

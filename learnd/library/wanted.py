@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from events import catalog as e
 from events.log import EventLog
+from learnd.library.canonical import file_name
 from learnd.library.files import WantedPattern
-from learnd.library.patterns import file_name
 from learnd.views.queries import PatternRow, Views
 from state import pattern as patterns
 from state.pattern import PatternStatus

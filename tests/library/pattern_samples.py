@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 
+from learnd.library.canonical import file_name
 from learnd.library.files import WantedPattern
-from learnd.library.patterns import EvidenceLine, FrontMatter, file_name, render
+from learnd.library.patterns import EvidenceLine, FrontMatter, render
 from learnd.library.sections import Sections
 from state.pattern import PatternStatus
 

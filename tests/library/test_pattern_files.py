@@ -14,9 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pattern_samples import SECTIONS, front_matter, pattern_id, want
 
+from learnd.library.canonical import canonical_digest, file_name
 from learnd.library.files import FOLDER_OF, FOLDERS, Library, Reconciliation, WantedPattern, find_edit, place, reconcile
 from learnd.library.folders import MAX_FILE, FolderRefused
-from learnd.library.patterns import canonical_digest, file_name, parse, render
+from learnd.library.patterns import parse, render
 from state.pattern import PatternStatus
 
 P = PatternStatus

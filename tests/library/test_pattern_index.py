@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pattern_samples import SECTIONS, front_matter, pattern_id
 
+from learnd.library.canonical import file_name
 from learnd.library.files import Library
 from learnd.library.folders import FolderRefused
 from learnd.library.index import MARKER, IndexEntry, IndexTaken, render_index, write_index
-from learnd.library.patterns import file_name, render
+from learnd.library.patterns import render
 
 
 def entry(seed: str, **front: object) -> IndexEntry:

@@ -9,19 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pattern_samples import SECTIONS, front_matter, pattern_id
 
-from learnd.library.patterns import (
-    PatternUnreadable,
-    Standing,
-    canonical_digest,
-    claimed_id,
-    file_name,
-    is_file_name,
-    note,
-    parse,
-    render,
-    safe_slug,
-    with_standing,
-)
+from learnd.library.canonical import canonical_digest, claimed_id, file_name, is_file_name, safe_slug
+from learnd.library.patterns import PatternUnreadable, Standing, note, parse, render, with_standing
 from learnd.library.sections import Sections, clean
 from state.pattern import PatternStatus
 
