@@ -40,6 +40,7 @@ def measure(folder: Path, scale: float) -> list[Line]:
             for name, seconds in in_turns(works, scaled(ROUNDS, scale, 3), scaled(WARM_UP, scale)).items()
         }
     n = f"{scaled(ROUNDS, scale, 3)} each"
+    why = WHY.format(raw=taken["bare"] / taken["sqlite3"], pages=PAGES)
     aims = {"bare": ("bare append + fsync", 0.80), "sqlite3": ("raw sqlite3, FULL", None),
             "recorder": ("eventsourcing, recorder alone", None), "save": ("eventsourcing, app.save", 1.6)}  # fmt: skip
     lines = []
@@ -54,15 +55,18 @@ def measure(folder: Path, scale: float) -> list[Line]:
                 "" if aim is None else f"≥ {aim:.2f} ×",
                 None if aim is None else ratio >= aim,
                 n,
-                WHY,
+                why,
             )
         )
     return lines
 
 
+PAGES = 6
+"""Pages of the write-ahead log that an append writes in the mean: the event, two unique indexes, the job's row, the
+read models' cursor, a measure now and then. Counted once from the growth of the file; each takes about 15 µs."""
 WHY = (
-    "the event is validated, chained and checked by triggers, and a second table changes: two more pages of the "
-    "write-ahead log are written before the same fsync"
+    "raw sqlite3 that inserts into one table reaches {raw:.2f} × of the bare append itself; learnd validates the event, "
+    "chains it, has triggers check it and changes the job's row in the same transaction, {pages} pages instead of one"
 )
 
 

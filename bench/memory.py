@@ -1,6 +1,6 @@
 """What the daemon keeps in memory, with 10,000 finished jobs in its log: idle, and idle again after it did a job.
 
-The peer is a process that has imported what an idle daemon needs whoever writes it: pydantic, watchdog, SQLite.
+The peer is a process that has imported the libraries of an idle daemon and done nothing with them.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from learnd.views.store import rebuild
 JOBS = 10_000
 AIM_MB = 60
 IDLE_S = 12.0
-WHY = "Python, pydantic's models of every event and the state tables are most of it; no job is kept in memory"
+WHY = "the libraries are most of it (asyncio and rich come with others, and nothing here needs them); no job is kept"
 PEER = (
-    "import pydantic, sqlite3, watchdog.observers.inotify, structlog; "
+    "import pydantic_settings, sqlite_utils, watchdog.observers.inotify, structlog, transitions, typer, yaml, unidiff; "
     "print(int(open('/proc/self/statm').read().split()[1]) * 4096)"
 )
 
