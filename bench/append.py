@@ -65,7 +65,7 @@ PAGES = 6
 """Pages of the write-ahead log that an append writes in the mean: the event, two unique indexes, the job's row, the
 read models' cursor, a measure now and then. Counted once from the growth of the file; each takes about 15 µs."""
 WHY = (
-    "raw sqlite3 that inserts into one table reaches {raw:.2f} × of the bare append itself; learnd validates the event, "
+    "raw sqlite3 with one table reaches {raw:.2f} × of the bare append itself; learnd validates the event, "
     "chains it, has triggers check it and changes the job's row in the same transaction, {pages} pages instead of one"
 )
 
