@@ -7,7 +7,8 @@ Rules of this file:
 - An event says what is true, not what anyone should do about it. No rule lives here.
 - Free text that came from a run is redacted by its writer before it becomes an event.
 
-Streams: `job-<id>`, `pattern-<id>`, `repo-<id>`, `machine` (daemon starts, machine-wide faults).
+Streams: `job-<id>`, `pattern-<id>`, `usage-<pattern's id>`, `repo-<id>`, `machine` (daemon starts, machine-wide faults), `spend-<month>`
+(what model calls may cost and did).
 Times inside events are ISO 8601 UTC with milliseconds; money is US dollars.
 """
 
@@ -18,10 +19,15 @@ from typing import Annotated, ClassVar, Literal, Union, get_args
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from events.values import (
+    ChangeMarks,
+    Citations,
     Digest,
     Evidence,
     FileRef,
+    FileVersion,
+    Group,
     Isolation,
+    RuleMatch,
     Scenario,
     SnapshotRecord,
     Usage,
@@ -183,6 +189,49 @@ class SnapshotPruned(Event):
     freed_bytes: int
 
 
+# --- a job: grouped validation ----------------------------------------------------------------------
+
+
+class GroupAwaited(Event):
+    """`validation.mode = "grouped"`: until `closes_at` the job waits for more runs that touch the same service."""
+
+    type: Literal["GroupAwaited"] = "GroupAwaited"
+    service: str
+    closes_at: str
+    window_hours: float
+
+
+class GroupClosed(Event):
+    """The group is complete, and this job, its last member, validates it; a group of one is validated alone.
+
+    `snapshot` is this job's with the base of the group's first member: what all members changed, and nothing else.
+    `apart` says which runs of the same service stayed out, and why. `urgent`: a person let a member go first.
+    """
+
+    type: Literal["GroupClosed"] = "GroupClosed"
+    group: Group
+    cause: Literal["window", "expedited", "per_task", "several_services", "unreadable"]
+    detail: str = ""
+    apart: tuple[str, ...] = ()
+    snapshot: SnapshotRecord | None = None
+    urgent: bool = False
+
+
+class GroupJoined(Event):
+    """The group is complete; the job of its last run validates this one with its own."""
+
+    type: Literal["GroupJoined"] = "GroupJoined"
+    group: Group
+
+
+class GroupDissolved(Event):
+    """The group lost a member before it was validated: those that are left wait for a group again."""
+
+    type: Literal["GroupDissolved"] = "GroupDissolved"
+    group_id: str
+    detail: str
+
+
 # --- a job: scenario --------------------------------------------------------------------------------
 
 
@@ -273,6 +322,10 @@ class CrystalizationStarted(Event):
     reserved_usd: float
     prompt_pack: str
     prompt_pack_stamp: str
+    redactions: int = 0
+    """Lines that are redacted in what is sent."""
+    ledger: str | None = None
+    """The month (`2026-11`, UTC) in whose ledger the reservation stands too; none for what costs nothing."""
 
 
 class ModelCallSettled(Event):
@@ -284,7 +337,7 @@ class ModelCallSettled(Event):
     cost_usd: float
     usage: Usage | None
     assumed: bool = False
-    """True when the provider told no usage and the whole reservation is counted as spent."""
+    """True when the provider told no usage, or more than it was asked for: then the whole reservation is spent."""
 
 
 class CrystalizationAttemptFailed(Event):
@@ -329,6 +382,10 @@ class PatternDrafted(Event):
     cost_usd: float
     draft: FileRef
     redactions: int = 0
+    """Lines that were redacted in what was sent and in what came back."""
+    cited: Citations = Citations()
+    rule: str | None = None
+    """An ast-grep rule as YAML, as the author wrote it: nobody has run it yet."""
 
 
 class JobLearned(Event):
@@ -336,7 +393,8 @@ class JobLearned(Event):
 
     type: Literal["JobLearned"] = "JobLearned"
     pattern_id: str
-    outcome: Literal["new", "evidence_added", "quarantined"]
+    outcome: Literal["new", "evidence_added", "quarantined", "grouped"]
+    """`grouped`: the pattern came of the group that the job was a member of."""
 
 
 # --- a job: the ways out ----------------------------------------------------------------------------
@@ -355,7 +413,7 @@ class JobSkipped(Event):
     """There is nothing to learn from this run, and why."""
 
     type: Literal["JobSkipped"] = "JobSkipped"
-    cause: Literal["empty_diff", "own_work", "tombstone", "no_proof", "not_attributable"]
+    cause: Literal["empty_diff", "own_work", "tombstone", "no_proof", "not_attributable", "grouped"]
     detail: str = ""
 
 
@@ -376,10 +434,12 @@ class JobExpedited(Approval):
 
 AlertKind = Literal[
     "snapshot_failed", "stalled_snapshot", "needs_manual_scenario", "over_budget",
-    "validation_failed", "crystalization_failed", "awaiting_approval", "machine_fault",
+    "validation_failed", "crystalization_failed", "awaiting_approval", "machine_fault", "review_waiting",
+    "reintroduction",
 ]  # fmt: skip
 Severity = Literal["P1", "P2", "P3", "P4", "P5"]
 AlertChannel = Literal["slack", "pagerduty", "journal"]
+UseOutcome = Literal["helped", "did_not_help", "wrong"]
 
 
 class AlertRaised(Event):
@@ -412,6 +472,14 @@ class AlertFailed(Event):
     channel: AlertChannel
     target: str
     error: str
+
+
+class ReintroductionGone(Event):
+    """What this job's run brought back is not in a later snapshot any more, or its pattern warns of it no longer."""
+
+    type: Literal["ReintroductionGone"] = "ReintroductionGone"
+    pattern_id: str
+    detail: str = ""
 
 
 class RegressionDetected(Event):
@@ -450,6 +518,7 @@ class PatternStaged(Event):
     text: FileRef
     text_body: str
     """The whole Markdown text: patterns are small, and the log alone must give them back."""
+    change: ChangeMarks | None = None
 
 
 class PatternQuarantined(Event):
@@ -468,12 +537,15 @@ class PatternQuarantined(Event):
     slug: str | None = None
     verdict: Literal["proven", "unproven"] | None = None
     text_body: str | None = None
+    change: ChangeMarks | None = None
 
 
 class PatternReleased(Approval):
-    """A person let a quarantined text out."""
+    """A person let a quarantined text out. `gate` is the one that they overruled."""
 
     type: Literal["PatternReleased"] = "PatternReleased"
+    gate: str | None = None
+    manifest_path: str | None = None
 
 
 class PatternProposed(Event):
@@ -497,6 +569,7 @@ class PatternRejected(Approval):
     """A person refused the pattern; its change is not learned again."""
 
     type: Literal["PatternRejected"] = "PatternRejected"
+    manifest_path: str | None = None
 
 
 class PatternExpired(Event):
@@ -520,6 +593,44 @@ class PatternWentStale(Event):
 
     type: Literal["PatternWentStale"] = "PatternWentStale"
     changed_paths: tuple[str, ...]
+    seen_in: str = ""
+    """What showed the change: `job <id>` (a later snapshot) or `commit <id>` (HEAD)."""
+    tree: str | None = None
+    files: tuple[FileVersion, ...] = ()
+    """All cited files as they are there."""
+
+
+class ReverificationStarted(Event):
+    """The stale pattern's evidence is about to be replayed on `tree`, with and without its change."""
+
+    type: Literal["ReverificationStarted"] = "ReverificationStarted"
+    attempt: int
+    boot_id: str
+    isolation: Isolation
+    tree: str
+    files: tuple[FileVersion, ...]
+
+
+class ReverificationInterrupted(Event):
+    """`crash` costs an attempt; `drain` and `fault` (machine-wide) cost none."""
+
+    type: Literal["ReverificationInterrupted"] = "ReverificationInterrupted"
+    cause: Literal["crash", "drain", "fault"]
+    detail: str = ""
+
+
+class ReverificationFailed(Event):
+    """The evidence does not hold in this state of the cited files, or cannot be asked for: the pattern stays stale.
+
+    It is tried again when those files are in another state. `evidence` is what the replays showed, where there were any.
+    """
+
+    type: Literal["ReverificationFailed"] = "ReverificationFailed"
+    cause: str
+    detail: str
+    tree: str
+    files: tuple[FileVersion, ...]
+    evidence: Evidence | None = None
 
 
 class PatternReverified(Event):
@@ -527,12 +638,16 @@ class PatternReverified(Event):
 
     type: Literal["PatternReverified"] = "PatternReverified"
     evidence: Evidence
+    tree: str | None = None
+    files: tuple[FileVersion, ...] = ()
+    """The cited files as they are in `tree`, where that was shown."""
 
 
 class PatternDeprecated(Approval):
     """A person took the pattern out of service."""
 
     type: Literal["PatternDeprecated"] = "PatternDeprecated"
+    manifest_path: str | None = None
 
 
 class PatternSuperseded(Approval):
@@ -540,20 +655,38 @@ class PatternSuperseded(Approval):
 
     type: Literal["PatternSuperseded"] = "PatternSuperseded"
     by: str
+    manifest_path: str | None = None
 
 
 class PatternRestored(Approval):
     """A person made the pattern a candidate again."""
 
     type: Literal["PatternRestored"] = "PatternRestored"
+    manifest_path: str | None = None
+
+
+class PatternEndorsed(Approval):
+    """A person consented to the promotion of this very text; more consents, or an owner's, are needed."""
+
+    type: Literal["PatternEndorsed"] = "PatternEndorsed"
+    manifest_path: str
+    text_sha256: Digest
+    missing: str = ""
+    """What was still needed after this consent, for people."""
 
 
 class EvidenceAdded(Event):
-    """Another job showed the same."""
+    """Another job showed the same.
+
+    `draft_body` is what its author had written, `similarity` (0 to 1) how alike the two texts are.
+    """
 
     type: Literal["EvidenceAdded"] = "EvidenceAdded"
     job_id: str
     verdict: str
+    because: str = ""
+    similarity: float | None = None
+    draft_body: str | None = None
 
 
 class EvidenceWithdrawn(Event):
@@ -564,13 +697,117 @@ class EvidenceWithdrawn(Event):
     reason: str
 
 
+class ConflictFound(Event):
+    """Another pattern advises the opposite: a person is shown both."""
+
+    type: Literal["ConflictFound"] = "ConflictFound"
+    other: str
+    kind: Literal["reverse", "takes_back", "brings_back"]
+    detail: str
+
+
+class ReviewReminded(Event):
+    """The pattern had waited for a person for `days`, and approvers were reminded of it."""
+
+    type: Literal["ReviewReminded"] = "ReviewReminded"
+    days: int
+
+
+class PatternReviewStarted(Event):
+    """A model is about to read the candidate, for a recommendation; the worst case of the call is reserved."""
+
+    type: Literal["PatternReviewStarted"] = "PatternReviewStarted"
+    attempt: int
+    boot_id: str
+    model: str
+    reserved_usd: float
+    text_sha256: Digest
+    prompt_pack: str
+    prompt_pack_stamp: str
+
+
+class PatternReviewed(Event):
+    """What the model recommends, and what that cost. It decides nothing.
+
+    Without a recommendation the review failed, and `failure` says how. `assumed`: the provider told no usage, and the
+    whole reservation counts as spent.
+    """
+
+    type: Literal["PatternReviewed"] = "PatternReviewed"
+    attempt: int
+    model: str
+    text_sha256: Digest
+    recommendation: Literal["promote", "edit", "reject", "unsure"] | None
+    reasons: tuple[str, ...] = ()
+    failure: str = ""
+    retried: bool = False
+    """Whether it may be tried again: the machine or the provider was at fault, not the text."""
+    cost_usd: float
+    usage: Usage | None
+    assumed: bool = False
+
+
+class PatternRuleVerified(Event):
+    """A structural rule was run on both sides of the pattern's change: it tells them apart.
+
+    `rule` is the whole YAML, `sha256` of its bytes; only this text is ever run. It matched the base at `matches`, all
+    of them on lines that exercised hunks took out or stood before, and nothing in the `snapshot_files` files of its
+    language in the snapshot. `fix_verified`: its fix, applied to those matches, gives the snapshot's code there;
+    `fix_as_tested`: and nothing else differs from a tree that the replays passed.
+    """
+
+    type: Literal["PatternRuleVerified"] = "PatternRuleVerified"
+    rule: str
+    sha256: Digest
+    language: str
+    source: Literal["author", "extractive"]
+    matches: tuple[RuleMatch, ...]
+    base_files: int
+    snapshot_files: int
+    has_fix: bool = False
+    fix_as_tested: bool = False
+    engine: str = ""
+    """What ran it, with its version."""
+
+
 class ReintroductionDetected(Event):
-    """A later run brought back what the pattern warns of."""
+    """A later run brought back what the pattern warns of, or what the deprecated pattern had advised."""
 
     type: Literal["ReintroductionDetected"] = "ReintroductionDetected"
     job_id: str
     path: str
     detail: str = ""
+    lines: tuple[int, int] | None = None
+
+
+# --- what becomes of a pattern where agents are, in a stream of its own --------------------------------
+
+
+class PatternServed(Event):
+    """Agents were given the pattern, `times` on one UTC day; at most two such events a day and pattern.
+
+    `runs` are the runs it was given to, as far as they said so: at most 50, each once. `through` counts the day's notes
+    of use, of all patterns, up to which this event tells; what comes later on the same day is told once it is over.
+    """
+
+    type: Literal["PatternServed"] = "PatternServed"
+    pattern_id: str
+    day: str
+    times: int = Field(ge=1)
+    runs: tuple[str, ...] = ()
+    through: int = Field(ge=1)
+
+
+class UseReported(Event):
+    """An agent said what came of using the pattern: its word, which changes no status. `note` is redacted."""
+
+    type: Literal["UseReported"] = "UseReported"
+    pattern_id: str
+    run: str | None
+    outcome: UseOutcome
+    day: str
+    note: str = ""
+    redactions: int = 0
 
 
 # --- repositories and the machine -------------------------------------------------------------------
@@ -615,6 +852,12 @@ class RepositoryForgotten(Approval):
     type: Literal["RepositoryForgotten"] = "RepositoryForgotten"
     repo_id: str
     path: str
+
+
+class ReviewsCaughtUp(Event):
+    """None of the patterns that approvers were reminded of waits any more."""
+
+    type: Literal["ReviewsCaughtUp"] = "ReviewsCaughtUp"
 
 
 class LogBackedUp(Event):
@@ -667,7 +910,7 @@ class DaemonStopped(Event):
     drained: bool
 
 
-FaultKind = Literal["sandbox", "disk", "model", "rate_limit"]
+FaultKind = Literal["sandbox", "disk", "model", "rate_limit", "spend"]
 
 
 class FaultRaised(Event):
@@ -676,6 +919,10 @@ class FaultRaised(Event):
     type: Literal["FaultRaised"] = "FaultRaised"
     kind: FaultKind
     detail: str
+    until: str | None = None
+    """Not before then is it gone: when the provider said to come back, or when the day or month turns."""
+    needed_usd: float | None = None
+    """With `spend`: the worst case of the call for which the day's or month's cap leaves no room."""
 
 
 class FaultCleared(Event):
@@ -685,34 +932,65 @@ class FaultCleared(Event):
     kind: FaultKind
 
 
+# --- money: stream `spend-<month>` ------------------------------------------------------------------
+
+
+class SpendReserved(Event):
+    """A call may be made that costs at most `usd`; `about` and `number` name it (a stream, its how manieth call)."""
+
+    type: Literal["SpendReserved"] = "SpendReserved"
+    about: str
+    number: int
+    model: str
+    day: str
+    usd: float
+
+
+class SpendSettled(Event):
+    """What a reserved call counts for; what was reserved beyond it is free again."""
+
+    type: Literal["SpendSettled"] = "SpendSettled"
+    about: str
+    number: int
+    usd: float
+
+
 JobEvent = Union[  # noqa: UP007 - a tuple of types is taken from it below
     RunObserved, RunEnded, JobOpened, RunReopened,
     SnapshotAttemptFailed, SnapshotTaken, SnapshotFailed, ApprovalAwaited, RunApproved, JobQueued,
+    GroupAwaited, GroupClosed, GroupJoined, GroupDissolved,
     SnapshotStalled, TarballRebuilt, SnapshotPruned,
     ScenarioAttemptFailed, ScenarioSynthesized, ManualScenarioRequired, ManualScenarioSupplied,
     ReplayStarted, ReplayInterrupted, ChangeValidated, ValidationFailed,
     CrystalizationStarted, ModelCallSettled, CrystalizationAttemptFailed, BudgetExhausted,
     CrystalizationFailed, PatternDrafted, JobLearned,
     JobRequeued, JobSkipped, JobDismissed, JobExpedited,
-    AlertRaised, AlertDelivered, AlertFailed, RegressionDetected,
+    AlertRaised, AlertDelivered, AlertFailed, RegressionDetected, ReintroductionGone,
 ]  # fmt: skip
 PatternEvent = Union[  # noqa: UP007 - as above
     PatternStaged, PatternQuarantined, PatternReleased, PatternProposed, PatternPromoted,
     PatternRejected, PatternExpired, PatternEdited, PatternWentStale, PatternReverified,
-    PatternDeprecated, PatternSuperseded, PatternRestored,
-    EvidenceAdded, EvidenceWithdrawn, ReintroductionDetected,
+    PatternDeprecated, PatternSuperseded, PatternRestored, PatternEndorsed,
+    EvidenceAdded, EvidenceWithdrawn, ReintroductionDetected, PatternRuleVerified,
+    ReverificationStarted, ReverificationInterrupted, ReverificationFailed,
+    ConflictFound, ReviewReminded, PatternReviewStarted, PatternReviewed,
 ]  # fmt: skip
+UsageEvent = Union[PatternServed, UseReported]  # noqa: UP007 - as above
 MachineEvent = Union[  # noqa: UP007 - as above
     RepositoryRegistered, RepositoryMoved, WorkTreeAdded, RepositoryForgotten,
-    DaemonStarted, DaemonStopped, FaultRaised, FaultCleared,
+    DaemonStarted, DaemonStopped, FaultRaised, FaultCleared, ReviewsCaughtUp,
     LogBackedUp, LogRestored, LogMigrated,
+    SpendReserved, SpendSettled,
 ]  # fmt: skip
-AnyEvent = Annotated[JobEvent | PatternEvent | MachineEvent, Field(discriminator="type")]
+AnyEvent = Annotated[JobEvent | PatternEvent | UsageEvent | MachineEvent, Field(discriminator="type")]
 
 JOB_EVENTS: tuple[type[Event], ...] = get_args(JobEvent)
 PATTERN_EVENTS: tuple[type[Event], ...] = get_args(PatternEvent)
+USAGE_EVENTS: tuple[type[Event], ...] = get_args(UsageEvent)
 MACHINE_EVENTS: tuple[type[Event], ...] = get_args(MachineEvent)
-CATALOG: dict[str, type[Event]] = {cls.__name__: cls for cls in (*JOB_EVENTS, *PATTERN_EVENTS, *MACHINE_EVENTS)}
+CATALOG: dict[str, type[Event]] = {
+    cls.__name__: cls for cls in (*JOB_EVENTS, *PATTERN_EVENTS, *USAGE_EVENTS, *MACHINE_EVENTS)
+}
 
-EVENT: TypeAdapter[JobEvent | PatternEvent | MachineEvent] = TypeAdapter(AnyEvent)
+EVENT: TypeAdapter[JobEvent | PatternEvent | UsageEvent | MachineEvent] = TypeAdapter(AnyEvent)
 """Validates any stored event from its JSON, by its tag."""

@@ -103,13 +103,22 @@ class Transitions(Value):
     pass_to_fail: Tests = Tests()
 
 
+Follows = Literal["order", "hash_seed"]
+
+
 class FlakyTest(Value):
-    """A test that equal replays of one side disagreed about: `failed` of `runs`."""
+    """A test that equal replays of one side disagreed about: `failed` of `runs`.
+
+    `follows` is what its failures were seen to keep to, where that is known. `known_from` is the latest earlier job of
+    the repository on whose base it flaked, too.
+    """
 
     test: str
     side: Literal["base", "snapshot"]
     failed: int
     runs: int
+    follows: Follows | None = None
+    known_from: str | None = None
 
 
 class Variant(Value):
@@ -143,6 +152,36 @@ class Overlay(Value):
     sha256: Digest
 
 
+class GroupMember(Value):
+    """A job of a group, and the run that it is about."""
+
+    job: str
+    task_id: str
+    run_id: str
+
+
+class Group(Value):
+    """Runs of one work tree that are validated together: base of the first, snapshot of the last.
+
+    `service` is what they all touch: the name of a path rule, or a package's folder with a slash behind it. `members`
+    stand in the order in which their runs completed; a group of one is a run that is validated alone.
+    """
+
+    id: str
+    service: str
+    members: tuple[GroupMember, ...] = Field(min_length=1)
+    window_hours: float
+
+    @property
+    def lead(self) -> str:
+        """The job that validates the group: that of its last run."""
+        return self.members[-1].job
+
+    @property
+    def several(self) -> bool:
+        return len(self.members) > 1
+
+
 class Evidence(Value):
     """What the replays showed. `cause` is set for every verdict but `proven`.
 
@@ -166,6 +205,8 @@ class Evidence(Value):
     variants: tuple[Variant, ...] = ()
     minimal: MinimalChange | None = None
     attestations: tuple[FileRef, ...] = ()
+    group: Group | None = None
+    """Whose change this is about, where it is that of several runs together."""
 
 
 class ScenarioCommand(Value):
@@ -261,8 +302,43 @@ class SnapshotRecord(Value):
     notes: tuple[str, ...] = ()
 
 
+class ChangeMarks(Value):
+    """What a pattern's change did, small enough to stay in the log: the paths of its exercised hunks, and a mark for
+    each line that they take out or put in.
+
+    A mark is the first 12 hex digits of the sha256 of the line without its white space; lines that say next to
+    nothing (a bracket, `else:`) have none. At most 400 of each, in the order of the marks.
+    """
+
+    paths: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    added: tuple[str, ...] = ()
+
+
+class FileVersion(Value):
+    """One path of a repository in one state: its git object there, None where there is no such file."""
+
+    path: str
+    object_id: str | None
+
+
+class RuleMatch(Value):
+    """Where a structural rule matched. Lines are 1-based, inclusive."""
+
+    path: str
+    lines: tuple[int, int]
+
+
 class Usage(Value):
     """Tokens of one model call as the provider counted them."""
 
     input_tokens: int
     output_tokens: int
+
+
+class Citations(Value):
+    """What a text rests on, as its author said: files, names of code, and places in the snapshot (`path:first-last`)."""
+
+    files: tuple[str, ...] = ()
+    symbols: tuple[str, ...] = ()
+    hunks: tuple[str, ...] = ()

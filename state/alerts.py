@@ -70,9 +70,18 @@ def over(alerts: Alerts, about: str | None = None) -> Alerts:
     return (*(alert for alert in now[:-KEPT] if not alert.over or alert.to_resolve), *now[-KEPT:])
 
 
+def over_but(alerts: Alerts, kind: e.AlertKind) -> Alerts:
+    """`alerts` after all but those of `kind` are over."""
+    return tuple(alert if alert.kind == kind else replace(alert, over=True) for alert in alerts)
+
+
 def standing(alerts: Alerts, about: str | None = None) -> Alert | None:
-    """The alert that is not over."""
-    return next((alert for alert in alerts if not alert.over and about in (None, alert.about)), None)
+    """The alert that is not over; without `about`, of those that a blocked status or a fault raised."""
+    return next((alert for alert in alerts if not alert.over and _is_about(alert, about)), None)
+
+
+def _is_about(alert: Alert, about: str | None) -> bool:
+    return alert.kind != "reintroduction" if about is None else alert.about == about
 
 
 def raised(

@@ -9,8 +9,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from events.catalog import AlertChannel, AlertKind, FaultKind, Severity
-from events.values import Evidence, FileRef, Isolation, Scenario, SnapshotRecord, Usage
+from events.catalog import AlertChannel, AlertKind, FaultKind, Severity, UseOutcome
+from events.values import (
+    ChangeMarks,
+    Citations,
+    Evidence,
+    FileRef,
+    FileVersion,
+    Group,
+    Isolation,
+    RuleMatch,
+    Scenario,
+    SnapshotRecord,
+    Usage,
+)
 from state.pattern import PatternStatus
 
 
@@ -107,12 +119,28 @@ class RecordSnapshot(JobCommand):
 
 
 @dataclass(frozen=True, slots=True)
+class GroupTerms:
+    """How a job takes part in grouped validation: until `closes_at` with other runs that touch its one service.
+
+    A change that touches several is validated alone.
+    """
+
+    group_id: str
+    services: tuple[str, ...]
+    closes_at: str
+    window_hours: float
+
+
+@dataclass(frozen=True, slots=True)
 class RecordQueued(JobCommand):
+    """No `grouping`: the job is validated by itself, `validation.mode = "per-task"`."""
+
     snapshot_id: str
     payload: FileRef
     prompt: FileRef | None
     prompt_source: str | None
     execution_history: FileRef
+    grouping: GroupTerms | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +160,33 @@ class RecordTarballRebuilt(JobCommand):
 @dataclass(frozen=True, slots=True)
 class RecordSnapshotPruned(JobCommand):
     freed_bytes: int
+
+
+# --- groups -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class CloseGroup(JobCommand):
+    """The job is the last of `group`, which is complete. `snapshot` and `tombstone` are of all members' change."""
+
+    group: Group
+    cause: Literal["window", "expedited", "per_task", "unreadable"]
+    detail: str = ""
+    apart: tuple[str, ...] = ()
+    snapshot: SnapshotRecord | None = None
+    tombstone: str | None = None
+    urgent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class JoinGroup(JobCommand):
+    group: Group
+
+
+@dataclass(frozen=True, slots=True)
+class DissolveGroup(JobCommand):
+    group_id: str
+    detail: str
 
 
 # --- scenario ---------------------------------------------------------------------------------------
@@ -189,7 +244,11 @@ class RecordEvidence(JobCommand):
 
 @dataclass(frozen=True, slots=True)
 class StartCrystalization(JobCommand):
-    """`worst_case_usd` bounds from above what the call can cost."""
+    """`worst_case_usd` bounds from above what the call can cost.
+
+    With `ledger`, the month in whose ledger it is reserved by the same append, anything but a start is Refused
+    (`not_started`): the end that the job takes instead is asked for once more, without it.
+    """
 
     boot_id: str
     author: Literal["openai", "extractive"]
@@ -198,11 +257,16 @@ class StartCrystalization(JobCommand):
     max_attempts: int
     prompt_pack: str
     prompt_pack_stamp: str
+    redactions: int = 0
+    ledger: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class SettleModelCall(JobCommand):
-    """No `cost_usd` means that nobody can say: then the whole reservation counts as spent."""
+    """No `cost_usd` means that nobody can say: then the whole reservation counts as spent.
+
+    So does a cost beyond it: the call was sent with limits, and who tells of more did not keep to them.
+    """
 
     model: str
     cost_usd: float | None
@@ -212,6 +276,8 @@ class SettleModelCall(JobCommand):
 @dataclass(frozen=True, slots=True)
 class RecordCrystalizationFailure(JobCommand):
     """`fault` marks a machine-wide fault: it costs no attempt. `final` failures are not tried again.
+
+    `repairable` failures (a reply came that is no draft) are tried again once, whatever `max_attempts` leaves.
 
     The call must be settled before: `next_worst_case_usd` is held against what is left then.
     """
@@ -223,6 +289,7 @@ class RecordCrystalizationFailure(JobCommand):
     next_worst_case_usd: float = 0.0
     fault: bool = False
     final: bool = False
+    repairable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,12 +304,14 @@ class RecordDraft(JobCommand):
     cost_usd: float
     draft: FileRef
     redactions: int
+    cited: Citations = Citations()
+    rule: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class FinishJob(JobCommand):
     pattern_id: str
-    outcome: Literal["new", "evidence_added", "quarantined"]
+    outcome: Literal["new", "evidence_added", "quarantined", "grouped"]
 
 
 # --- people, and what else may happen to a job ------------------------------------------------------
@@ -268,7 +337,7 @@ class Dismiss(JobCommand):
 
 @dataclass(frozen=True, slots=True)
 class SkipJob(JobCommand):
-    cause: Literal["empty_diff", "own_work", "tombstone", "no_proof", "not_attributable"]
+    cause: Literal["empty_diff", "own_work", "tombstone", "no_proof", "not_attributable", "grouped"]
     detail: str = ""
 
 
@@ -279,6 +348,21 @@ class RaiseAlert(JobCommand):
     kind: AlertKind
     message: str
     severity: Severity
+
+
+@dataclass(frozen=True, slots=True)
+class RaiseReintroduction(JobCommand):
+    """Say that the run brought back what the pattern warns of."""
+
+    pattern_id: str
+    message: str
+    severity: Severity
+
+
+@dataclass(frozen=True, slots=True)
+class EndReintroduction(JobCommand):
+    pattern_id: str
+    detail: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -329,6 +413,7 @@ class Origin:
     verdict: Literal["proven", "unproven"]
     text: FileRef
     body: str
+    change: ChangeMarks | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -357,12 +442,21 @@ class Release(PatternCommand):
 
 @dataclass(frozen=True, slots=True)
 class Promote(PatternCommand):
-    """`text_sha256` is of the text that the person saw; `edited_text` is set when it is their own."""
+    """`text_sha256` is of the text that the person saw; `edited_text` is set when it is their own.
+
+    `approvals` is how many people must consent. `owned` are the paths that the pattern cites and that have owners, with
+    them: each must have the consent of one; `cites_unowned`: there are others, about which any approver may speak. `opposed` are patterns that are served, or may be again without anybody's
+    word, and that advise the opposite.
+    """
 
     person: Person
     manifest_path: str
     text_sha256: str
     edited_text: str | None = None
+    approvals: int = 1
+    owned: tuple[tuple[str, frozenset[str]], ...] = ()
+    cites_unowned: bool = False
+    opposed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -384,12 +478,61 @@ class RecordEdit(PatternCommand):
 
 @dataclass(frozen=True, slots=True)
 class MarkStale(PatternCommand):
+    """`files` are all cited files as they are in `tree`, which `seen_in` names for people."""
+
     changed_paths: tuple[str, ...]
+    seen_in: str = ""
+    tree: str | None = None
+    files: tuple[FileVersion, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StartReverification(PatternCommand):
+    boot_id: str
+    isolation: Isolation
+    tree: str
+    files: tuple[FileVersion, ...]
+    max_attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class InterruptReverification(PatternCommand):
+    cause: Literal["crash", "drain", "fault"]
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class GiveReverificationUp(PatternCommand):
+    """The evidence was not shown again, and will not be in this state of the cited files."""
+
+    cause: str
+    detail: str
+    tree: str
+    files: tuple[FileVersion, ...]
+    evidence: Evidence | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Reverify(PatternCommand):
     evidence: Evidence
+    tree: str | None = None
+    files: tuple[FileVersion, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RecordRule(PatternCommand):
+    """As `PatternRuleVerified` says it."""
+
+    rule: str
+    sha256: str
+    language: str
+    source: Literal["author", "extractive"]
+    matches: tuple[RuleMatch, ...]
+    base_files: int
+    snapshot_files: int
+    has_fix: bool = False
+    fix_as_tested: bool = False
+    engine: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -399,8 +542,11 @@ class Deprecate(PatternCommand):
 
 @dataclass(frozen=True, slots=True)
 class Supersede(PatternCommand):
+    """`by_status` is how the pattern that takes the place stands when this is done."""
+
     person: Person
     by: str
+    by_status: PatternStatus = PatternStatus.ACTIVE
 
 
 @dataclass(frozen=True, slots=True)
@@ -410,8 +556,13 @@ class Restore(PatternCommand):
 
 @dataclass(frozen=True, slots=True)
 class AddEvidence(PatternCommand):
+    """`text` is what the job's author had written; it becomes no pattern of its own."""
+
     job_id: str
     verdict: str
+    because: str = ""
+    similarity: float | None = None
+    text: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -421,10 +572,87 @@ class WithdrawEvidence(PatternCommand):
 
 
 @dataclass(frozen=True, slots=True)
+class RecordConflict(PatternCommand):
+    other: str
+    kind: Literal["reverse", "takes_back", "brings_back"]
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class RemindReview(PatternCommand):
+    """The pattern has waited for `days`; between two reminders lie at least `period_days`."""
+
+    days: int
+    period_days: int
+
+
+@dataclass(frozen=True, slots=True)
+class StartReview(PatternCommand):
+    """`worst_case_usd` bounds the call from above; `available_usd` is what the job's authors left of its budget."""
+
+    boot_id: str
+    model: str
+    worst_case_usd: float
+    available_usd: float
+    text_sha256: str
+    prompt_pack: str
+    prompt_pack_stamp: str
+    max_attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class SettleReview(PatternCommand):
+    """No `cost_usd` means that nobody can say: then the whole reservation counts as spent.
+
+    `retried` marks a fault of the machine or the provider: the review may be tried again.
+    """
+
+    model: str
+    cost_usd: float | None
+    usage: Usage | None
+    recommendation: Literal["promote", "edit", "reject", "unsure"] | None = None
+    reasons: tuple[str, ...] = ()
+    failure: str = ""
+    retried: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class RecordReintroduction(PatternCommand):
     job_id: str
     path: str
     detail: str = ""
+    lines: tuple[int, int] | None = None
+
+
+# --- what becomes of patterns where agents are ---------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class UsageCommand:
+    pattern_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecordServed(UsageCommand):
+    """Agents were given the pattern `times` on `day` (UTC, `2026-01-31`), as its notes up to `through` tell."""
+
+    day: str
+    times: int
+    runs: tuple[str, ...]
+    through: int
+    day_is_over: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ReportUse(UsageCommand):
+    """`pattern_status` is how the pattern stands: of what was never served nobody can tell. `note` is redacted."""
+
+    run: str | None
+    outcome: UseOutcome
+    day: str
+    pattern_status: PatternStatus
+    note: str = ""
+    redactions: int = 0
 
 
 # --- repositories and the machine -------------------------------------------------------------------
@@ -477,6 +705,8 @@ class StopDaemon:
 class RaiseFault:
     kind: FaultKind
     detail: str
+    until: str | None = None
+    needed_usd: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -497,6 +727,19 @@ class RaiseFaultAlert:
     fault: FaultKind
     message: str
     severity: Severity
+
+
+@dataclass(frozen=True, slots=True)
+class RaiseReviewAlert:
+    """Say that patterns wait for a person too long; it takes the place of the one that says so already."""
+
+    message: str
+    severity: Severity
+
+
+@dataclass(frozen=True, slots=True)
+class EndReviewAlert:
+    """Nothing that was reminded of waits any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -534,6 +777,41 @@ class RecordMigration:
     backup: str
 
 
+# --- money ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Caps:
+    """What all model calls of a UTC day, and of a UTC month, may cost together, in US dollars."""
+
+    day_usd: float
+    month_usd: float
+
+
+@dataclass(frozen=True, slots=True)
+class SpendCommand:
+    """`month` (`2026-11`) says which ledger; `about` is the stream that the call is for, `number` counts its calls."""
+
+    month: str
+    about: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReserveSpend(SpendCommand):
+    day: str
+    model: str
+    usd: float
+    caps: Caps
+
+
+@dataclass(frozen=True, slots=True)
+class SettleSpend(SpendCommand):
+    """No `cost_usd` means all that was reserved."""
+
+    cost_usd: float | None
+
+
 RepositoryCommand = RegisterRepository | MoveRepository | AddWorkTree | ForgetRepository
 MachineCommand = (
     StartDaemon
@@ -541,6 +819,8 @@ MachineCommand = (
     | RaiseFault
     | ClearFault
     | RaiseFaultAlert
+    | RaiseReviewAlert
+    | EndReviewAlert
     | RecordFaultAlertDelivery
     | RecordBackup
     | RecordRestore

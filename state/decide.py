@@ -14,17 +14,21 @@ from state import host as hosts
 from state import job as jobs
 from state import pattern as patterns
 from state import repository as repositories
-from state.commands import JobCommand, MachineCommand, PatternCommand, RepositoryCommand
+from state import usage as usages
+from state import ledger as ledgers
+from state.commands import JobCommand, MachineCommand, PatternCommand, RepositoryCommand, SpendCommand, UsageCommand
 from state.host import Host
 from state.job import Job
 from state.job_rules import decide_job
+from state.ledger import Ledger
 from state.pattern import Pattern
 from state.pattern_rules import decide_pattern
 from state.refusal import Refused
 from state.repository import Repository
+from state.usage import Usage
 
-Command = JobCommand | PatternCommand | RepositoryCommand | MachineCommand
-Entity = Job | Pattern | Repository | Host
+Command = JobCommand | PatternCommand | RepositoryCommand | MachineCommand | SpendCommand | UsageCommand
+Entity = Job | Pattern | Repository | Host | Ledger | Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,10 @@ def decide(command: Command, entity: Entity) -> Decided | Refused:
             answer = decide_job(command, entity)
         case PatternCommand(), Pattern():
             answer = decide_pattern(command, entity)
+        case UsageCommand(), Usage():
+            answer = usages.decide(command, entity)
+        case SpendCommand(), Ledger():
+            answer = ledgers.decide(command, entity)
         case (_, Repository()) if isinstance(command, RepositoryCommand):
             answer = repositories.decide(command, entity)
         case (_, Host()) if isinstance(command, MachineCommand):
@@ -63,7 +71,11 @@ def evolve(entity: Entity, event: Event) -> Entity:
             return jobs.evolve(entity, event)
         case Pattern():
             return patterns.evolve(entity, event)
+        case Usage():
+            return usages.evolve(entity, event)
         case Repository():
             return repositories.evolve(entity, event)
         case Host():
             return hosts.evolve(entity, event)
+        case Ledger():
+            return ledgers.evolve(entity, event)

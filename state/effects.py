@@ -19,6 +19,7 @@ from state.job import BLOCKED, Job, JobStatus
 class Effect(StrEnum):
     TAKE_SNAPSHOT = "take_snapshot"
     ENQUEUE = "enqueue"
+    CLOSE_GROUP = "close_group"
     SYNTHESIZE_SCENARIO = "synthesize_scenario"
     REPLAY = "replay"
     CRYSTALIZE = "crystalize"
@@ -45,6 +46,7 @@ class Rest:
 WORK: Mapping[JobStatus, Effect] = {
     JobStatus.OPENED: Effect.TAKE_SNAPSHOT,
     JobStatus.SNAPSHOTTED: Effect.ENQUEUE,
+    JobStatus.WAITING_FOR_GROUP: Effect.CLOSE_GROUP,
     JobStatus.QUEUED: Effect.SYNTHESIZE_SCENARIO,
     JobStatus.SCENARIO_READY: Effect.REPLAY,
     JobStatus.VALIDATED: Effect.CRYSTALIZE,
@@ -54,9 +56,10 @@ WORK: Mapping[JobStatus, Effect] = {
 STOPPED_BY: Mapping[Effect, tuple[FaultKind, ...]] = {
     Effect.TAKE_SNAPSHOT: ("disk",),
     Effect.ENQUEUE: ("disk",),
+    Effect.CLOSE_GROUP: ("disk",),
     Effect.SYNTHESIZE_SCENARIO: ("disk",),
     Effect.REPLAY: ("sandbox", "disk"),
-    Effect.CRYSTALIZE: ("model", "rate_limit", "disk"),
+    Effect.CRYSTALIZE: ("model", "rate_limit", "spend", "disk"),
     Effect.STAGE_PATTERN: ("disk",),
 }
 
@@ -66,6 +69,11 @@ def next_effect(job: Job, now: str, faults: frozenset[FaultKind] = frozenset()) 
     effect = WORK.get(job.status)
     if effect is None:
         return Rest(job.status.value, blocked=job.status in BLOCKED)
+    if effect is Effect.CLOSE_GROUP:
+        if job.group is not None:
+            return Rest(f"validated together with job {job.group.lead[:8]}")
+        if job.closes_at is not None and job.closes_at > now and not job.urgent:
+            return WaitUntil(f"more runs of {job.service} may come", at=job.closes_at)
     for fault in STOPPED_BY[effect]:
         if fault in faults:
             return WaitUntil(f"machine fault: {fault}", fault=fault)

@@ -15,15 +15,18 @@ from state.machine import UnexpectedEvent
 from state.refusal import Refused
 
 STREAM = "machine"
+REVIEWS = "review"
+"""What an alert about patterns that wait too long is about."""
 
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """`faults` maps each standing fault to what is known of it."""
+    """`faults` maps each standing fault to what is known of it; `raised` to the event that said so."""
 
     version: int = 0
     boot_id: str | None = None
     faults: dict[e.FaultKind, str] = field(default_factory=dict)
+    raised: dict[e.FaultKind, e.FaultRaised] = field(default_factory=dict)
     alerts: alerts.Alerts = ()
 
 
@@ -35,13 +38,22 @@ def evolve(host: Host, event: e.Event) -> Host:
         case e.DaemonStopped():
             changed = replace(host, boot_id=None)
         case e.FaultRaised():
-            changed = replace(host, faults={**host.faults, event.kind: event.detail})
+            changed = replace(
+                host,
+                faults={**host.faults, event.kind: event.detail},
+                raised={**host.raised, event.kind: event},
+            )
         case e.FaultCleared():
             changed = replace(
                 host,
                 faults={kind: detail for kind, detail in host.faults.items() if kind != event.kind},
+                raised={kind: raised for kind, raised in host.raised.items() if kind != event.kind},
                 alerts=alerts.over(host.alerts, event.kind),
             )
+        case e.ReviewsCaughtUp():
+            changed = replace(host, alerts=alerts.over(host.alerts, REVIEWS))
+        case e.AlertRaised(about="review"):
+            changed = replace(host, alerts=alerts.evolve(alerts.over(host.alerts, REVIEWS), event))
         case e.AlertRaised() | e.AlertDelivered() | e.AlertFailed():
             changed = replace(host, alerts=alerts.evolve(host.alerts, event))
         case e.LogBackedUp() | e.LogRestored() | e.LogMigrated():
@@ -75,7 +87,11 @@ def decide(command: c.MachineCommand, host: Host) -> tuple[e.Event, ...] | Refus
         case c.RaiseFault():
             if command.kind in host.faults:
                 return Refused("already_raised", f"the fault {command.kind} stands already")
-            return (e.FaultRaised(kind=command.kind, detail=command.detail),)
+            return (
+                e.FaultRaised(
+                    kind=command.kind, detail=command.detail, until=command.until, needed_usd=command.needed_usd
+                ),
+            )
         case c.ClearFault():
             if command.kind not in host.faults:
                 return Refused("no_fault", f"there is no fault {command.kind}")
@@ -90,12 +106,23 @@ def decide(command: c.MachineCommand, host: Host) -> tuple[e.Event, ...] | Refus
                     "machine", host.alerts, "machine_fault", command.fault, command.message, command.severity
                 ),
             )
+        case c.RaiseReviewAlert() | c.EndReviewAlert():
+            return _reviews(command, host)
         case c.RecordFaultAlertDelivery():
             return alerts.told(
                 host.alerts, command.alert_id, command.channel, command.target,
                 resolved=command.resolved, error=command.error, receipt=command.receipt,
             )  # fmt: skip
     return _kept(command)
+
+
+def _reviews(command: c.RaiseReviewAlert | c.EndReviewAlert, host: Host) -> tuple[e.Event, ...] | Refused:
+    """What approvers are told of patterns that wait for them."""
+    if isinstance(command, c.RaiseReviewAlert):
+        return (alerts.raised("machine", host.alerts, "review_waiting", REVIEWS, command.message, command.severity),)
+    if alerts.standing(host.alerts, REVIEWS) is None:
+        return Refused("not_due", "nobody was reminded of a review that is over")
+    return (e.ReviewsCaughtUp(),)
 
 
 def _kept(command: c.RecordBackup | c.RecordRestore | c.RecordMigration) -> tuple[e.Event, ...]:

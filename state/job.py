@@ -16,8 +16,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from events import catalog as e
-from events.values import Evidence, FileRef, Scenario, SnapshotRecord
-from state.alerts import Alert, over
+from events.values import Evidence, FileRef, Group, Scenario, SnapshotRecord
+from state.alerts import Alert, over, over_but
 from state.alerts import evolve as evolve_alerts
 from state.machine import Row, compile_table
 
@@ -31,6 +31,7 @@ class JobStatus(StrEnum):
     SNAPSHOTTED = "snapshotted"
     AWAITING_APPROVAL = "awaiting_approval"
     QUEUED = "queued"
+    WAITING_FOR_GROUP = "waiting_for_group"
     NEEDS_MANUAL_SCENARIO = "needs_manual_scenario"
     SCENARIO_READY = "scenario_ready"
     REPLAYING = "replaying"
@@ -57,6 +58,14 @@ BLOCKED = (
 AT_REST = (*TERMINAL, S.SKIPPED)
 """Nothing is owed to these: their snapshots may be pruned."""
 
+_NOT_HARVESTED = (
+    S.NEW, S.OBSERVED, S.RECORDED, S.OPENED, S.SNAPSHOT_FAILED, S.SNAPSHOTTED, S.AWAITING_APPROVAL,
+)  # fmt: skip
+ENDED = (S.DISMISSED, S.SUPERSEDED)
+"""Given up, or taken back by its producer: nothing that was said of it is of interest any more."""
+HARVESTED = tuple(status for status in S if status not in (*_NOT_HARVESTED, *ENDED))
+"""Statuses in which the job's diff was looked at."""
+
 SEEN = tuple(status for status in S if status is not S.NEW)
 OPEN = tuple(status for status in SEEN if status not in TERMINAL)
 WORKING = tuple(status for status in OPEN if status is not S.SKIPPED and status not in BLOCKED)
@@ -74,6 +83,12 @@ JOB_ROWS = (
     Row((S.SNAPSHOTTED,), e.ApprovalAwaited, S.AWAITING_APPROVAL, "trigger = approved"),
     Row((S.AWAITING_APPROVAL,), e.RunApproved, S.SNAPSHOTTED, "approver"),
     Row((S.SNAPSHOTTED,), e.JobQueued, S.QUEUED),
+    Row((S.QUEUED,), e.GroupAwaited, S.WAITING_FOR_GROUP, "validation.mode = grouped"),
+    Row((S.WAITING_FOR_GROUP,), e.GroupClosed, S.QUEUED, "the last member; window over, or a person says so"),
+    Row((S.QUEUED,), e.GroupClosed, None, "several services: alone"),
+    Row((S.WAITING_FOR_GROUP,), e.GroupJoined, None, "the other members"),
+    Row((S.QUEUED, S.SCENARIO_READY), e.GroupDissolved, S.WAITING_FOR_GROUP, "a member left"),
+    Row((S.WAITING_FOR_GROUP,), e.GroupDissolved, None, "a member left"),
     Row((S.QUEUED,), e.ScenarioAttemptFailed, None, "first failure"),
     Row((S.QUEUED,), e.ScenarioSynthesized, S.SCENARIO_READY),
     Row((S.QUEUED,), e.ManualScenarioRequired, S.NEEDS_MANUAL_SCENARIO, "second failure"),
@@ -89,6 +104,7 @@ JOB_ROWS = (
     Row((S.VALIDATED, S.CRYSTALIZING), e.CrystalizationFailed, S.CRYSTALIZATION_FAILED, "no attempt left"),
     Row((S.CRYSTALIZING,), e.PatternDrafted, S.DRAFTED),
     Row((S.DRAFTED,), e.JobLearned, S.LEARNED),
+    Row((S.WAITING_FOR_GROUP, S.SKIPPED), e.JobLearned, S.LEARNED, "with its group"),
     Row((S.SNAPSHOT_FAILED,), e.JobRequeued, S.OPENED, "approver"),
     Row((S.STALLED_SNAPSHOT,), e.JobRequeued, S.QUEUED, "approver, tarball rebuilt"),
     Row((S.VALIDATION_FAILED,), e.JobRequeued, S.SCENARIO_READY, "approver"),
@@ -104,10 +120,14 @@ JOB_ROWS = (
     Row((S.LEARNED, S.VALIDATION_FAILED), e.RegressionDetected, None),
     Row(tuple(status for status in WORKING if status is not S.OBSERVED), e.JobExpedited, None, "approver, now"),
     Row(SEEN, e.ModelCallSettled, None),
-    Row(BLOCKED, e.AlertRaised, None, "once for each time that it is blocked"),
+    Row((*BLOCKED, S.QUEUED), e.AlertRaised, None, "once for each time that it is blocked, or for what it brought back"),
+    Row(HARVESTED, e.ReintroductionGone, None),
     Row(ALERTED, e.AlertDelivered, None),
     Row(ALERTED, e.AlertFailed, None),
 )
+
+REPAIRABLE = ("draft_invalid", "length_stop")
+"""Causes of a failed attempt that brought a reply, which the author may repair once."""
 
 TABLE = compile_table("job", JOB_ROWS, initial=S.NEW, terminal=TERMINAL, blocked=BLOCKED, events=e.JOB_EVENTS)
 
@@ -142,7 +162,13 @@ class Job:
     snapshot: SnapshotRecord | None = None
     snapshot_pruned: bool = False
     tarball_rebuilt: bool = False
+    taken: SnapshotRecord | None = None
+    """The snapshot as it was taken; `snapshot` is of what is validated: a group's lead has the first member's base."""
     queued: e.JobQueued | None = None
+    service: str = ""
+    closes_at: str | None = None
+    window_hours: float = 0.0
+    group: Group | None = None
     scenario: Scenario | None = None
     scenario_file: FileRef | None = None
     boot_id: str | None = None
@@ -153,6 +179,11 @@ class Job:
     spent_usd: float = 0.0
     reserved_usd: float = 0.0
     call: int = 0
+    model: str | None = None
+    ledger: str | None = None
+    """The month in whose ledger the present call is reserved."""
+    repairs: int = 0
+    """Replies of this step that were no draft."""
     draft: e.PatternDrafted | None = None
     pattern_id: str | None = None
     regressions: tuple[str, ...] = ()
@@ -169,6 +200,11 @@ class Job:
     def stream(self) -> str:
         return f"job-{self.id}"
 
+    @property
+    def joined(self) -> bool:
+        """Whether another job, the last of its group, validates this one."""
+        return self.group is not None and self.group.lead != self.id
+
 
 def evolve(job: Job, event: e.Event) -> Job:
     """`job` after `event`. Raises UnexpectedEvent where the table has no row."""
@@ -178,7 +214,8 @@ def evolve(job: Job, event: e.Event) -> Job:
         return after
     return replace(
         after,
-        alerts=over(after.alerts),
+        # What a run brought back is there whatever becomes of its job.
+        alerts=over(after.alerts) if status in ENDED else over_but(after.alerts, "reintroduction"),
         urgent=after.urgent and status not in BLOCKED and status not in AT_REST,
     )
 
@@ -219,9 +256,21 @@ def _remember(job: Job, event: e.Event) -> Job:  # noqa: PLR0912 - one case an e
         case e.SnapshotAttemptFailed():
             return replace(job, attempts=event.attempt, retry_at=event.retry_at, cause=event.cause, detail=event.detail)
         case e.SnapshotTaken():
-            return replace(_step_done(job), snapshot=event.snapshot)
+            return replace(_step_done(job), snapshot=event.snapshot, taken=event.snapshot)
         case e.JobQueued():
             return replace(_step_done(job), queued=event)
+        case e.GroupAwaited():
+            return replace(
+                job, service=event.service, closes_at=event.closes_at, window_hours=event.window_hours, group=None
+            )
+        case e.GroupClosed():
+            return replace(
+                job, group=event.group, snapshot=event.snapshot or job.snapshot, urgent=job.urgent or event.urgent
+            )
+        case e.GroupJoined():
+            return replace(job, group=event.group)
+        case e.GroupDissolved():
+            return replace(_step_done(job), group=None, snapshot=job.taken, scenario=None, scenario_file=None)
         case e.ScenarioAttemptFailed():
             return replace(job, attempts=event.attempt, cause=event.cause, detail=event.detail)
         case e.ScenarioSynthesized() | e.ManualScenarioSupplied():
@@ -247,16 +296,18 @@ def _remember(job: Job, event: e.Event) -> Job:  # noqa: PLR0912 - one case an e
             return replace(job, evidence=event.evidence, boot_id=None, cause=event.cause, detail=event.evidence.detail)
         case e.CrystalizationStarted():
             return replace(
-                job, attempts=event.attempt, call=job.call + 1, boot_id=event.boot_id, reserved_usd=event.reserved_usd
-            )
+                job, attempts=event.attempt, call=job.call + 1, boot_id=event.boot_id, reserved_usd=event.reserved_usd,
+                model=event.model, ledger=event.ledger,
+            )  # fmt: skip
         case e.ModelCallSettled():
-            return replace(job, spent_usd=job.spent_usd + event.cost_usd, reserved_usd=0.0)
+            return replace(job, spent_usd=job.spent_usd + event.cost_usd, reserved_usd=0.0, ledger=None)
         case e.CrystalizationAttemptFailed():
             # A machine-wide fault is not the job's failure: it costs no attempt.
             counted = job.attempts - 1 if event.cause == "fault" else event.attempt
             return replace(
-                _released(job), attempts=counted, retry_at=event.retry_at, cause=event.cause, detail=event.detail
-            )
+                _released(job), attempts=counted, retry_at=event.retry_at, cause=event.cause, detail=event.detail,
+                repairs=job.repairs + (event.cause in REPAIRABLE),
+            )  # fmt: skip
         case e.BudgetExhausted():
             return replace(_released(job), cause="budget", detail=event.detail)
         case e.PatternDrafted():
@@ -280,6 +331,8 @@ def _remember(job: Job, event: e.Event) -> Job:  # noqa: PLR0912 - one case an e
             return replace(job, cause="reopened", boot_id=None)
         case e.JobExpedited():
             return replace(job, urgent=True, retry_at=None)
+        case e.ReintroductionGone():
+            return replace(job, alerts=over(job.alerts, event.pattern_id))
         case e.AlertRaised() | e.AlertDelivered() | e.AlertFailed():
             return replace(job, alerts=evolve_alerts(job.alerts, event))
     return job
@@ -287,7 +340,7 @@ def _remember(job: Job, event: e.Event) -> Job:  # noqa: PLR0912 - one case an e
 
 def _step_done(job: Job) -> Job:
     """A step ended well or begins anew: nothing of its failures counts any more."""
-    return replace(job, attempts=0, retry_at=None, cause="", detail="", boot_id=None)
+    return replace(job, attempts=0, retry_at=None, cause="", detail="", boot_id=None, repairs=0)
 
 
 def _released(job: Job) -> Job:

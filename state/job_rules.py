@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 
 from events import catalog as e
 from events.values import Evidence
-from state import alerts
+from state import alerts, group_rules
 from state import commands as c
 from state.job import AT_REST, BLOCKED, TABLE, TERMINAL, Job, JobStatus
 from state.pattern import PatternStatus
@@ -22,6 +22,9 @@ SCENARIO_ATTEMPTS = 2
 
 PROMOTED = (PatternStatus.ACTIVE, PatternStatus.EDITED, PatternStatus.STALE, PatternStatus.DEPRECATED)
 """Statuses of a pattern that was promoted: agents may have loaded it."""
+
+REPAIRS = 1
+"""A reply that is no draft is sent back once: who cannot mend it then does not mend it."""
 
 OWN_FOLDERS = (".agent/patterns", "docs/patterns")
 """A change in nothing but these is learnd's own work, or a person's on it."""
@@ -182,7 +185,23 @@ def _(command: c.RecordQueued, job: Job) -> Answer:
             prompt_source=command.prompt_source,
             execution_history=command.execution_history,
         ),
+        *group_rules.begin(command.grouping, job),
     )
+
+
+@decide_job.register
+def _(command: c.CloseGroup, job: Job) -> Answer:
+    return group_rules.close(command, job)
+
+
+@decide_job.register
+def _(command: c.JoinGroup, job: Job) -> Answer:
+    return group_rules.join(command, job)
+
+
+@decide_job.register
+def _(command: c.DissolveGroup, job: Job) -> Answer:
+    return group_rules.dissolve(command, job)
 
 
 @decide_job.register
@@ -332,15 +351,9 @@ def _(command: c.StartCrystalization, job: Job) -> Answer:
     wrong = _wrong_status(job, e.CrystalizationStarted)
     if wrong:
         return wrong
-    if job.attempts >= command.max_attempts:
-        return (
-            e.CrystalizationFailed(
-                attempts=job.attempts, cause=job.cause or "attempts", detail=job.detail or "no attempt left"
-            ),
-        )
-    short = _short_of_money(job, command.worst_case_usd)
-    if short:
-        return (short,)
+    ended = _ends_instead(command, job)
+    if ended is not None:
+        return Refused("not_started", f"{name(job)} takes no call: {ended.detail}") if command.ledger else (ended,)
     return (
         e.CrystalizationStarted(
             attempt=job.attempts + 1,
@@ -350,8 +363,18 @@ def _(command: c.StartCrystalization, job: Job) -> Answer:
             reserved_usd=command.worst_case_usd,
             prompt_pack=command.prompt_pack,
             prompt_pack_stamp=command.prompt_pack_stamp,
+            redactions=command.redactions,
+            ledger=command.ledger,
         ),
     )
+
+
+def _ends_instead(command: c.StartCrystalization, job: Job) -> e.CrystalizationFailed | e.BudgetExhausted | None:
+    if job.attempts >= command.max_attempts:
+        return e.CrystalizationFailed(
+            attempts=job.attempts, cause=job.cause or "attempts", detail=job.detail or "no attempt left"
+        )
+    return _short_of_money(job, command.worst_case_usd)
 
 
 def _short_of_money(job: Job, needed: float) -> e.BudgetExhausted | None:
@@ -370,12 +393,12 @@ def _(command: c.SettleModelCall, job: Job) -> Answer:
     wrong = _wrong_status(job, e.ModelCallSettled)
     if wrong:
         return wrong
-    assumed = command.cost_usd is None
+    assumed = command.cost_usd is None or command.cost_usd > job.reserved_usd + CENT
     return (
         e.ModelCallSettled(
             attempt=job.attempts,
             model=command.model,
-            cost_usd=job.reserved_usd if command.cost_usd is None else command.cost_usd,
+            cost_usd=job.reserved_usd if assumed or command.cost_usd is None else command.cost_usd,
             usage=command.usage,
             assumed=assumed,
         ),
@@ -389,7 +412,8 @@ def _(command: c.RecordCrystalizationFailure, job: Job) -> Answer:
     if wrong:
         return wrong
     if not command.fault:
-        if command.final or job.attempts >= command.max_attempts:
+        spent_repair = command.repairable and job.repairs >= REPAIRS
+        if command.final or spent_repair or job.attempts >= command.max_attempts:
             return (e.CrystalizationFailed(attempts=job.attempts, cause=command.cause, detail=command.detail),)
         short = _short_of_money(job, command.next_worst_case_usd)
         if short:
@@ -418,13 +442,15 @@ def _(command: c.RecordDraft, job: Job) -> Answer:
             cost_usd=command.cost_usd,
             draft=command.draft,
             redactions=command.redactions,
+            cited=command.cited,
+            rule=command.rule,
         ),
     )
 
 
 @decide_job.register
 def _(command: c.FinishJob, job: Job) -> Answer:
-    return _wrong_status(job, e.JobLearned) or (e.JobLearned(pattern_id=command.pattern_id, outcome=command.outcome),)
+    return group_rules.finish(command, job)
 
 
 # --- people -----------------------------------------------------------------------------------------
@@ -453,7 +479,7 @@ def _(command: c.Approve, job: Job) -> Answer:
 
 def _no_way_out(command: c.Approve, job: Job) -> Refused | None:
     """Why approving as asked does not move the job, if it does not."""
-    return _means_nothing(command, job) or _not_enough(command, job)
+    return group_rules.not_its_own(job) or _means_nothing(command, job) or _not_enough(command, job)
 
 
 def _means_nothing(command: c.Approve, job: Job) -> Refused | None:
@@ -538,6 +564,30 @@ def _(command: c.RaiseAlert, job: Job) -> Answer:
     if known is not None:
         return Refused("already_raised", f"{name(job)}: alert {known.id} stands already")
     return (alerts.raised(job.id[:16], job.alerts, command.kind, job.cause, command.message, command.severity),)
+
+
+@decide_job.register
+def _(command: c.RaiseReintroduction, job: Job) -> Answer:
+    wrong = _wrong_status(job, e.AlertRaised)
+    if wrong:
+        return wrong
+    if alerts.standing(job.alerts, command.pattern_id) is not None:
+        return Refused("already_raised", f"{name(job)}: the alert about pattern {command.pattern_id[:8]} stands already")
+    return (
+        alerts.raised(
+            job.id[:16], job.alerts, "reintroduction", command.pattern_id, command.message, command.severity
+        ),
+    )
+
+
+@decide_job.register
+def _(command: c.EndReintroduction, job: Job) -> Answer:
+    wrong = _wrong_status(job, e.ReintroductionGone)
+    if wrong:
+        return wrong
+    if alerts.standing(job.alerts, command.pattern_id) is None:
+        return Refused("no_alert", f"{name(job)}: no alert about pattern {command.pattern_id[:8]} stands")
+    return (e.ReintroductionGone(pattern_id=command.pattern_id, detail=command.detail),)
 
 
 @decide_job.register

@@ -11,6 +11,9 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from events import catalog as e
+from events.values import ChangeMarks
+from state import freshness
+from state.freshness import Freshness
 from state.machine import Row, compile_table
 
 
@@ -46,13 +49,46 @@ PATTERN_ROWS = (
     Row((P.ACTIVE, P.EDITED, P.STALE), e.PatternSuperseded, P.DEPRECATED, "by another"),
     Row((P.DEPRECATED, P.REJECTED, P.EXPIRED), e.PatternRestored, P.CANDIDATE, "approver"),
     # Facts.
+    Row((P.CANDIDATE, P.EDITED), e.PatternEndorsed, None, "approver; more consents needed"),
+    Row(KNOWN, e.ConflictFound, None, "once for each other pattern"),
+    Row((P.CANDIDATE, P.EDITED), e.ReviewReminded, None, "once a period"),
+    Row((P.CANDIDATE,), e.PatternReviewStarted, None, "worst case reserved"),
+    Row(KNOWN, e.PatternReviewed, None, "a recommendation, no decision"),
     Row(KNOWN, e.EvidenceAdded, None),
     Row(KNOWN, e.EvidenceWithdrawn, None),
     Row((P.ACTIVE, P.DEPRECATED), e.ReintroductionDetected, None),
+    Row((P.STAGED, P.CANDIDATE), e.PatternRuleVerified, None, "matches the base, not the snapshot"),
+    Row((P.STALE,), e.ReverificationStarted, None, "attempts left"),
+    Row((P.STALE,), e.ReverificationInterrupted, None),
+    Row((P.STALE,), e.ReverificationFailed, None, "until the cited files change again"),
 )
 
 # No status is terminal: even a rejected pattern may be restored by a person.
 TABLE = compile_table("pattern", PATTERN_ROWS, initial=P.NEW, terminal=(), events=e.PATTERN_EVENTS)
+
+
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """A person's consent to the promotion of the text with this digest; to no other."""
+
+    user: str
+    claimed: str | None
+    text_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """What models were asked about the text with this digest. Money is US dollars.
+
+    `reserved_usd` and `boot_id` are of the call that has not reported yet; `over` says that none is to follow.
+    """
+
+    text_sha256: str
+    attempts: int = 0
+    boot_id: str | None = None
+    reserved_usd: float = 0.0
+    over: bool = False
+    told: e.PatternReviewed | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +114,23 @@ class Pattern:
     released: bool = False
     evidence_jobs: tuple[str, ...] = ()
     edited_sha256: str | None = None
+    change: ChangeMarks | None = None
+    consents: tuple[Consent, ...] = ()
+    overruled: tuple[str, ...] = ()
+    """Gates that a person overruled for this text."""
+    conflicts: tuple[str, ...] = ()
+    """Patterns that advise the opposite."""
+    superseded_by: str | None = None
+    reminded_days: int = 0
+    """After how many days of waiting approvers were reminded last."""
+    review: Review | None = None
+    reviews_usd: float = 0.0
+    """What reviews by models cost so far, whatever they were about."""
+
+    rule: e.PatternRuleVerified | None = None
+    reintroduced: tuple[str, ...] = ()
+    """Jobs whose change brought back what it warns of."""
+    freshness: Freshness = Freshness()
 
     @property
     def stream(self) -> str:
@@ -87,7 +140,9 @@ class Pattern:
 def evolve(pattern: Pattern, event: e.Event) -> Pattern:
     """`pattern` after `event`. Raises UnexpectedEvent where the table has no row."""
     status = PatternStatus(TABLE.follow(f"pattern {pattern.id[:8]}", pattern.status, event))
-    return replace(_remember(pattern, event), status=status, version=pattern.version + 1)
+    after = replace(_remember(pattern, event), status=status, version=pattern.version + 1)
+    # A new status is a new question: nobody has answered it, nor been reminded of it.
+    return after if status == pattern.status else replace(after, consents=(), reminded_days=0)
 
 
 def fold(pattern_id: str, events: Iterable[e.Event]) -> Pattern:
@@ -98,30 +153,62 @@ def fold(pattern_id: str, events: Iterable[e.Event]) -> Pattern:
     return pattern
 
 
-def _remember(pattern: Pattern, event: e.Event) -> Pattern:
+def _remember(pattern: Pattern, event: e.Event) -> Pattern:  # noqa: PLR0912 - one case an event, nothing nested
     match event:
         case e.PatternStaged():
             return replace(
                 pattern,
                 repo_id=event.repo_id, repo_path=event.repo_path, job_id=event.job_id,
                 manifest_path=event.manifest_path, title=event.title, slug=event.slug,
-                verdict=event.verdict, text=event.text_body, evidence_jobs=(event.job_id,),
+                verdict=event.verdict, text=event.text_body, evidence_jobs=(event.job_id,), change=event.change,
             )  # fmt: skip
         case e.PatternQuarantined():
             kept = pattern if pattern.repo_id else _origin(pattern, event)
             return replace(kept, gate=event.gate, detail=event.detail)
         case e.PatternReleased():
-            return replace(_approved(pattern, event), gate=None, detail="", released=True)
+            overruled = (*pattern.overruled, event.gate) if event.gate else pattern.overruled
+            return replace(_approved(pattern, event), gate=None, detail="", released=True, overruled=overruled)
         case e.PatternPromoted():
             return replace(_approved(pattern, event), text=event.text_body or pattern.text, edited_sha256=None)
+        case e.PatternEndorsed():
+            consent = Consent(event.approver, event.claimed, event.text_sha256)
+            return replace(pattern, consents=(*pattern.consents, consent))
+        case e.PatternSuperseded():
+            return replace(_approved(pattern, event), superseded_by=event.by)
+        case e.PatternRestored():
+            return replace(_approved(pattern, event), superseded_by=None)
         case e.Approval():
             return _approved(pattern, event)
         case e.PatternEdited():
-            return replace(pattern, edited_sha256=event.found_sha256, detail=event.by or "")
+            return replace(pattern, edited_sha256=event.found_sha256, detail=event.by or "", consents=())
+        case e.PatternRuleVerified():
+            return replace(pattern, rule=event)
+        case e.ReintroductionDetected():
+            return replace(pattern, reintroduced=(*pattern.reintroduced, event.job_id))
         case e.PatternWentStale():
-            return replace(pattern, detail=", ".join(event.changed_paths))
+            detail = ", ".join(event.changed_paths)
+            return replace(pattern, detail=detail, freshness=freshness.evolve(pattern.freshness, event))
+        case (
+            e.ReverificationStarted() | e.ReverificationInterrupted() | e.ReverificationFailed() | e.PatternReverified()
+        ):
+            return replace(pattern, freshness=freshness.evolve(pattern.freshness, event))
         case e.EvidenceAdded():
             return replace(pattern, evidence_jobs=(*pattern.evidence_jobs, event.job_id))
+        case e.ConflictFound():
+            return replace(pattern, conflicts=(*pattern.conflicts, event.other))
+        case e.ReviewReminded():
+            return replace(pattern, reminded_days=event.days)
+        case e.PatternReviewStarted():
+            known = _review_of(pattern, event.text_sha256)
+            asked = replace(
+                known, attempts=event.attempt, boot_id=event.boot_id, reserved_usd=event.reserved_usd, over=False
+            )
+            return replace(pattern, review=asked)
+        case e.PatternReviewed():
+            known = _review_of(pattern, event.text_sha256)
+            over = event.recommendation is not None or not event.retried
+            answered = replace(known, boot_id=None, reserved_usd=0.0, over=over, told=event)
+            return replace(pattern, review=answered, reviews_usd=pattern.reviews_usd + event.cost_usd)
         case e.EvidenceWithdrawn():
             return replace(pattern, evidence_jobs=tuple(j for j in pattern.evidence_jobs if j != event.job_id))
     return pattern
@@ -133,8 +220,13 @@ def _origin(pattern: Pattern, event: e.PatternQuarantined) -> Pattern:
         repo_id=event.repo_id or "", repo_path=event.repo_path or "", job_id=event.job_id or "",
         manifest_path=event.manifest_path or "", title=event.title or "", slug=event.slug or "",
         verdict=event.verdict or "unproven", text=event.text_body or "",
-        evidence_jobs=(event.job_id,) if event.job_id else (),
+        evidence_jobs=(event.job_id,) if event.job_id else (), change=event.change,
     )  # fmt: skip
+
+
+def _review_of(pattern: Pattern, text_sha256: str) -> Review:
+    known = pattern.review
+    return known if known is not None and known.text_sha256 == text_sha256 else Review(text_sha256)
 
 
 def _approved(pattern: Pattern, event: e.Approval) -> Pattern:

@@ -29,9 +29,11 @@ DEFAULTS: Mapping[AlertKind, Severity] = {
     "needs_manual_scenario": "P3",
     "over_budget": "P3",
     "machine_fault": "P3",
+    "reintroduction": "P3",
     "validation_failed": "P4",
     "crystalization_failed": "P4",
     "awaiting_approval": "P4",
+    "review_waiting": "P4",
 }
 RATE_LIMIT = Rule(kind="machine_fault", cause="rate_limit", severity="P4")
 """It passes by itself and comes back with every busy hour: nobody is told unless a rule of the operator's says so."""

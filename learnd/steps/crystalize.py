@@ -21,6 +21,7 @@ from learnd.ids import pattern_id
 from learnd.library.patterns import EvidenceLine, FrontMatter, render, sections_of
 from learnd.steps.enqueue import recorded_snapshot
 from learnd.steps.faults import MachineFault
+from learnd.steps.known import buried_change
 from learnd.steps.run_folder import recorded_prompt
 from learnd.workplace import Workplace
 from state.commands import RecordCrystalizationFailure, RecordDraft, SettleModelCall, StartCrystalization
@@ -44,6 +45,9 @@ class NothingProven(Exception):
 def crystalize(job: Job, place: Workplace, cancel: threading.Event) -> Sequence[Command]:
     """Have the change written up by the author that the operator's settings give."""
     place.progress(job.id, "writing the pattern")
+    buried = buried_change(job, place)
+    if buried is not None:
+        return [buried]
     try:
         request = draft_request(job, place)
     except (SnapshotDamaged, SnapshotError, NotARepository) as error:
@@ -162,7 +166,7 @@ def _drafted(job: Job, place: Workplace, draft: Draft) -> RecordDraft:
     file = write_atomically(draft_path(place, job.id), _text(job, draft, identity), mode=0o600)
     return RecordDraft(
         job.id, identity, draft.title, draft.slug, draft.author, draft.model, draft.prompt_pack,
-        draft.prompt_pack_stamp, draft.cost_usd, file, draft.redactions,
+        draft.prompt_pack_stamp, draft.cost_usd, file, draft.redactions, draft.cited, draft.rule,
     )  # fmt: skip
 
 

@@ -1,7 +1,8 @@
 """drafted -> learned: the gates judge the draft, and the pattern's own stream takes over.
 
 The job's end and the pattern's beginning are one append: there is never one without the other. Files
-follow the event, and are brought to what the log says by the publisher.
+follow the event, and are brought to what the log says by the publisher. Drafts are held against what the library has
+one at a time: of two that say the same, the second finds the first.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from pathlib import Path
+
+import structlog
 
 from events.values import FileRef
 from learnd.atomic import file_ref
@@ -20,22 +23,42 @@ from learnd.harvest.snapshot import recorded_diff
 from learnd.library.gates import GateReport, run_gates
 from learnd.steps.crystalize import NothingProven
 from learnd.steps.enqueue import recorded_snapshot
+from learnd.steps.known import already_known, change_marks, conflicts, tombstone_says
 from learnd.workplace import Workplace
 from state.commands import FinishJob, JudgeDraft, Origin, SkipJob
 from state.decide import Command
 from state.job import Job
+from state.refusal import Refused
+
+ACTOR = "learnd:library"
+
+log = structlog.get_logger("learnd.library")
 
 
 def stage_pattern(job: Job, place: Workplace, cancel: threading.Event) -> Sequence[Command]:
-    """Judge the draft; a rejected twin's tombstone ends the job instead."""
+    """Judge the draft, hold it against what the library has, and record what comes of it."""
+    with place.staging:
+        outcome = place.door.handle_together(_staged(job, place), ACTOR)
+    if isinstance(outcome, Refused):
+        log.info("outdated draft dropped", job=job.id[:8], code=outcome.code, reason=outcome.reason)
+    return []
+
+
+def _staged(job: Job, place: Workplace) -> Sequence[Command]:
+    """A new pattern, evidence on a known one, or no more than a rejected one's tombstone."""
     draft = job.draft
     if draft is None:
         raise NothingProven(f"job {job.id[:8]} is {job.status} without a draft")
     tombstone = place.views().tombstone(job.repo_id, recorded_snapshot(job).diff.sha256)
     if tombstone is not None:
-        return [SkipJob(job.id, "tombstone", f"pattern {tombstone[:8]} from the same change was rejected")]
+        return [SkipJob(job.id, "tombstone", tombstone_says(place, tombstone, "from the very same change"))]
     text, damage = _draft_text(draft.draft)
     report = GateReport(passed=(), failed=("draft", damage)) if damage else judge(job, place, text)
+    failed_gate, detail = report.failed or (None, "")
+    change = change_marks(job, place)
+    instead = already_known(job, place, text, change, failed_gate) if text else None
+    if instead is not None:
+        return instead
     origin = Origin(
         repo_id=job.repo_id,
         repo_path=job.repo_path,
@@ -46,10 +69,11 @@ def stage_pattern(job: Job, place: Workplace, cancel: threading.Event) -> Sequen
         verdict="proven" if job.evidence and job.evidence.verdict == "proven" else "unproven",
         text=draft.draft,
         body=text,
+        change=change,
     )
-    failed_gate, detail = report.failed or (None, "")
     return [
         JudgeDraft(draft.pattern_id, origin, report.passed, failed_gate, detail),
+        *([] if failed_gate else conflicts(job, place, draft.pattern_id, text, change)),
         FinishJob(job.id, draft.pattern_id, "quarantined" if failed_gate else "new"),
     ]
 

@@ -11,13 +11,14 @@ import sqlite3
 from events import catalog as e
 from events.recorded import Recorded
 from state import job as jobs
+from state.host import REVIEWS
 
 _ENDS = frozenset(
     row.event.__name__
     for row in jobs.JOB_ROWS
     if row.target is not None and any(status in jobs.BLOCKED for status in row.sources)
 )
-FOLLOWED = _ENDS | {"AlertRaised", "AlertDelivered", "AlertFailed", "FaultCleared"}
+FOLLOWED = _ENDS | {"AlertRaised", "AlertDelivered", "AlertFailed", "FaultCleared", "ReviewsCaughtUp", "ReintroductionGone"}
 """Types of the events that change something here."""
 BEGINS = frozenset(row.event.__name__ for row in jobs.JOB_ROWS if row.target in jobs.BLOCKED) | {"FaultRaised"}
 """Types of the events after which an alert may be due."""
@@ -27,6 +28,8 @@ def follow(connection: sqlite3.Connection, record: Recorded, prefix: str) -> Non
     """Bring the rows from just before `record` to just after it."""
     match record.data:
         case e.AlertRaised() as alert:
+            if alert.kind == "review_waiting":  # it takes the place of the one before
+                _over(connection, prefix, record, " AND about = ?", REVIEWS)
             connection.execute(
                 f"INSERT OR REPLACE INTO {prefix}alerts VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL)",  # noqa: S608
                 (
@@ -39,10 +42,17 @@ def follow(connection: sqlite3.Connection, record: Recorded, prefix: str) -> Non
             _said(connection, prefix, told, {column: record.at, "receipt": told.receipt, "error": None})
         case e.AlertFailed() as failed:
             _said(connection, prefix, failed, {"error": failed.error, "failed_at": record.at})
+        case e.ReviewsCaughtUp():
+            _over(connection, prefix, record, " AND about = ?", REVIEWS)
         case e.FaultCleared(kind=kind):
             _over(connection, prefix, record, " AND about = ?", kind)
-        case _:
+        case e.ReintroductionGone(pattern_id=pattern_id):
+            _over(connection, prefix, record, " AND about = ?", pattern_id)
+        case e.JobDismissed() | e.RunReopened():
             _over(connection, prefix, record)
+        case _:
+            # What a run brought back is there whatever becomes of its job.
+            _over(connection, prefix, record, " AND kind != 'reintroduction'")
 
 
 def _said(

@@ -50,10 +50,43 @@ CREATE TABLE IF NOT EXISTS {prefix}patterns (
     approver TEXT,
     reason TEXT NOT NULL DEFAULT '',
     evidence_count INTEGER NOT NULL DEFAULT 1,
+    last_seen TEXT NOT NULL DEFAULT '',
     staged_at TEXT NOT NULL,
     updated_at TEXT NOT NULL
 ) STRICT;
 CREATE INDEX IF NOT EXISTS {prefix}patterns_job ON {prefix}patterns (job_id);
+-- What patterns are compared by: `likeness_fold.py`. Sets are a value a line.
+CREATE TABLE IF NOT EXISTS {prefix}likenesses (
+    pattern TEXT PRIMARY KEY,
+    repo_id TEXT NOT NULL,
+    text TEXT NOT NULL,
+    symbols TEXT NOT NULL,
+    paths TEXT NOT NULL,
+    removed TEXT NOT NULL,
+    added TEXT NOT NULL,
+    rule TEXT
+) STRICT;
+CREATE INDEX IF NOT EXISTS {prefix}likenesses_repo ON {prefix}likenesses (repo_id);
+-- What agents are shown: `search_fold.py`. The index has active patterns only, by their `number`.
+CREATE TABLE IF NOT EXISTS {prefix}pattern_texts (
+    number INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    text TEXT NOT NULL,
+    indexed INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE VIRTUAL TABLE IF NOT EXISTS {prefix}pattern_search USING fts5(
+    title, problem, applies_when, tags, paths, tokenize = 'porter unicode61 remove_diacritics 2'
+);
+-- Of a pattern's stream of use: `usage_fold.py`.
+CREATE TABLE IF NOT EXISTS {prefix}usage (
+    id TEXT PRIMARY KEY,
+    served INTEGER NOT NULL DEFAULT 0,
+    served_on TEXT,
+    helped INTEGER NOT NULL DEFAULT 0,
+    did_not_help INTEGER NOT NULL DEFAULT 0,
+    wrong INTEGER NOT NULL DEFAULT 0,
+    reported_at TEXT
+) STRICT;
 CREATE TABLE IF NOT EXISTS {prefix}repositories (
     id TEXT PRIMARY KEY,
     version INTEGER NOT NULL,

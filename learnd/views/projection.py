@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from events import catalog as e
 from events.recorded import Recorded
-from learnd.views import alert_fold
+from learnd.views import alert_fold, likeness_fold, search_fold, usage_fold
 from learnd.views.measures.taken import (
     BLOCKED,
     JOB_TYPES,
@@ -35,7 +35,10 @@ from state import job as jobs
 from state import pattern as patterns
 
 VERSION = MODELS_VERSION
-TABLES = ("jobs", "patterns", "repositories", "work_trees", "faults", "daemon", "measures", "alerts", "alert_channels")
+TABLES = (
+    "jobs", "patterns", "repositories", "work_trees", "faults", "daemon", "measures", "alerts", "alert_channels",
+    "pattern_texts", "pattern_search", "usage", "likenesses",
+)  # fmt: skip
 BATCH_ROWS = 5000
 """Rows that a fold of many events keeps in memory, about a kilobyte each; looked at every thousand events."""
 
@@ -78,6 +81,11 @@ def project(
             measured += _job(job_rows, pattern_rows, record)
         elif stream.startswith("pattern-"):
             measured += _pattern(job_rows, pattern_rows, record)
+            likeness_fold.follow(connection, record, prefix)
+            search_fold.follow(connection, record, pattern_rows.get(stream[8:]), prefix)
+        elif stream.startswith("usage-"):
+            used = pattern_rows.get(stream[6:])
+            measured += usage_fold.follow(connection, record, str(used["repo_id"]) if used else "", prefix)
         elif stream.startswith("repo-"):
             _repository(connection, record, prefix)
         else:
@@ -227,6 +235,7 @@ _PATTERN_SAYS: Mapping[type[e.Event], Says] = {
     **{kind: _APPROVED for kind in e.PATTERN_EVENTS if issubclass(kind, e.Approval)},
     e.PatternQuarantined: _shows(gate="gate", detail="detail"),
     e.PatternReleased: lambda event: {**_APPROVED(event), "gate": None, "detail": ""},
+    e.PatternEndorsed: lambda _event: {},
 }
 
 
@@ -253,9 +262,12 @@ def _pattern(job_rows: Rows, rows: Rows, record: Recorded) -> list[Measure]:
             "repo_id": event.repo_id or "", "repo_path": event.repo_path or "",
             "job_id": event.job_id or "", "manifest_path": event.manifest_path or "", "title": event.title or "",
             "slug": event.slug or "", "verdict": event.verdict or "unproven", "staged_at": record.at,
+            "last_seen": record.at,
         }  # fmt: skip
         rows.add(pattern_id, columns)
         return measured
+    if record.type == "EvidenceAdded":
+        columns["last_seen"] = record.at
     rows.change(pattern_id, columns)
     if record.type in ("EvidenceAdded", "EvidenceWithdrawn"):
         rows.increase(pattern_id, "evidence_count", 1 if record.type == "EvidenceAdded" else -1, first=1)

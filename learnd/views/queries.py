@@ -9,7 +9,7 @@ from typing import TypeVar
 from learnd.ids import SHORTEST
 from learnd.views.alerts import AlertViews
 
-MODELS_VERSION = 6
+MODELS_VERSION = 7
 """Of the fold in `projection.py`; here, where asking for it costs a reading verb nothing."""
 
 ROW = TypeVar("ROW", "JobRow", "PatternRow", "RepositoryRow", "WorkTreeRow", "FaultRow")
@@ -72,6 +72,7 @@ class PatternRow:
     approver: str | None
     reason: str
     evidence_count: int
+    last_seen: str
     staged_at: str
     updated_at: str
 

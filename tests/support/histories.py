@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from events.values import Evidence, FileRef, Scenario, ScenarioCommand, SnapshotRecord
+from events.values import Evidence, FileRef, FileVersion, RuleMatch, Scenario, ScenarioCommand, SnapshotRecord
 from state import commands as c
 from state.decide import Decided, decide
-from state.job import ALERTED, BLOCKED, OPEN, SEEN, WORKING, Job, JobStatus
+from state.job import ALERTED, BLOCKED, HARVESTED, OPEN, SEEN, WORKING, Job, JobStatus
 from state.pattern import Pattern, PatternStatus
 
 S = JobStatus
@@ -176,6 +176,13 @@ def job_cases() -> Iterator[Case]:
         if status in WORKING:
             yield Case(status, WAY_TO[status], c.SkipJob(JOB, "tombstone"), "JobSkipped")
 
+    brought_back = (*TO_QUEUED, c.RaiseReintroduction(JOB, PATTERN, "look", "P3"))
+    yield Case(S.QUEUED, TO_QUEUED, c.RaiseReintroduction(JOB, PATTERN, "look", "P3"), "AlertRaised")
+    for status in HARVESTED:
+        assert WAY_TO[status][:3] == TO_QUEUED
+        way = (*brought_back, *WAY_TO[status][3:])
+        yield Case(status, way, c.EndReintroduction(JOB, PATTERN, "not there any more"), "ReintroductionGone")
+
     for status in ALERTED:
         alert, way = alerted(status)
         yield Case(status, way, c.RecordAlertDelivery(JOB, alert, "slack", "#learning-alerts"), "AlertDelivered")
@@ -214,6 +221,16 @@ promote = c.Promote(PATTERN, ANNA, RUN.manifest_path, SHA)
 released = c.Release(PATTERN, ANNA)
 deprecate = c.Deprecate(PATTERN, ANNA)
 edit = c.RecordEdit(PATTERN, SHA, "d4" * 32)
+endorse = c.Promote(PATTERN, ANNA, RUN.manifest_path, SHA, approvals=2)
+asked = c.StartReview(PATTERN, "boot-1", "gpt-4o", 0.1, 0.4, SHA, "librarian-v1", SHA, 2)
+answered = c.SettleReview(PATTERN, "gpt-4o", 0.02, None, "promote", ("it holds",))
+conflict = c.RecordConflict(PATTERN, "e5" * 32, "reverse", "its change is the reverse")
+
+NOW_THERE = (FileVersion(path="a.py", object_id="5" * 40),)
+rule = c.RecordRule(
+    PATTERN, "id: r\n", SHA, "Python", "extractive", (RuleMatch(path="a.py", lines=(1, 1)),), 1, 1, has_fix=True
+)
+reverify = c.StartReverification(PATTERN, "boot-1", "bubblewrap", "2" * 40, NOW_THERE, 3)
 
 PATTERN_WAY_TO: dict[PatternStatus, tuple[c.PatternCommand, ...]] = {
     P.NEW: (),
@@ -255,9 +272,34 @@ def pattern_cases() -> Iterator[Case]:
         *((status, c.WithdrawEvidence(PATTERN, JOB, "wrong"), "EvidenceWithdrawn") for status in P if status != P.NEW),
         (P.ACTIVE, c.RecordReintroduction(PATTERN, JOB, "a.py"), "ReintroductionDetected"),
         (P.DEPRECATED, c.RecordReintroduction(PATTERN, JOB, "a.py"), "ReintroductionDetected"),
+        (P.STAGED, rule, "PatternRuleVerified"),
+        (P.CANDIDATE, rule, "PatternRuleVerified"),
+        (P.STALE, reverify, "ReverificationStarted"),
     ]  # fmt: skip
     for status, when, event in cases:
         yield Case(status, PATTERN_WAY_TO[status], when, event)
+    for status in (P.CANDIDATE, P.EDITED):
+        yield Case(status, PATTERN_WAY_TO[status], endorse, "PatternEndorsed")
+        yield Case(status, PATTERN_WAY_TO[status], c.RemindReview(PATTERN, 7, 7), "ReviewReminded")
+    yield Case(P.CANDIDATE, PATTERN_WAY_TO[P.CANDIDATE], asked, "PatternReviewStarted")
+    for status in P:
+        if status is not P.NEW:
+            yield Case(status, PATTERN_WAY_TO[status], conflict, "ConflictFound")
+            yield Case(status, _asked_about(status), answered, "PatternReviewed")
+
+
+def _asked_about(status: PatternStatus) -> tuple[c.PatternCommand, ...]:
+    """A way to `status` on which a model was asked about the pattern and has not answered."""
+    refused = c.JudgeAgain(PATTERN, ("format",), "redaction", "a secret")
+    if status is P.QUARANTINED:
+        return (judged, asked, refused)
+    if status is P.STAGED:
+        return (judged, asked, refused, released)
+    return (judged, asked, *PATTERN_WAY_TO[status][1:])
+    begun = (*PATTERN_WAY_TO[P.STALE], reverify)
+    yield Case(P.STALE, begun, c.InterruptReverification(PATTERN, "drain"), "ReverificationInterrupted")
+    given_up = c.GiveReverificationUp(PATTERN, "not_proven", "flaky", "2" * 40, NOW_THERE)
+    yield Case(P.STALE, begun, given_up, "ReverificationFailed")
 
 
 def given(commands: tuple[c.JobCommand | c.PatternCommand, ...], entity: Job | Pattern) -> Job | Pattern:
