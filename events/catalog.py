@@ -7,8 +7,8 @@ Rules of this file:
 - An event says what is true, not what anyone should do about it. No rule lives here.
 - Free text that came from a run is redacted by its writer before it becomes an event.
 
-Streams: `job-<id>`, `pattern-<id>`, `usage-<pattern's id>`, `repo-<id>`, `machine` (daemon starts, machine-wide faults), `spend-<month>`
-(what model calls may cost and did).
+Streams: `job-<id>`, `pattern-<id>`, `usage-<pattern's id>`, `repo-<id>`, `machine` (daemon starts, machine-wide
+faults), `spend-<month>` (what model calls may cost and did).
 Times inside events are ISO 8601 UTC with milliseconds; money is US dollars.
 """
 

@@ -19,7 +19,7 @@ import typer
 from learnd.verbs.grouping import Verbs
 from learnd.verbs.terminal import USAGE, Stop, clean
 
-WORK, LOOK, DECIDE, KEEP = "Work", "Look", "Decide", "Keep"
+WORK, LOOK, SERVE, DECIDE, KEEP = "Work", "Look", "Serve agents", "Decide", "Keep"
 INTERRUPTED = 130
 
 app = typer.Typer(
@@ -221,6 +221,25 @@ def metrics(
     from learnd.verbs import metrics as verb
 
     return verb.show_metrics(log, verb.Asked(since, until, repo), as_json=json)
+
+
+@app.command(rich_help_panel=SERVE, epilog='Example: learnd context --for "the orders page is slow"')
+def context(
+    question: Annotated[
+        str | None, typer.Option("--for", metavar="PROMPT", help="What is to be done; `-`: from a hook's input.")
+    ] = None,
+    run: Annotated[
+        str | None, typer.Option("--run", metavar="ID", help="What this run was asked: its id, or its manifest.")
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, max=20, help="At most so many.")] = 3,
+    repo: Annotated[Path, typer.Option("--repo", metavar="PATH", help="The repository whose patterns count.")] = Path(),
+    json: Json = False,
+    log: Log = None,
+) -> int:
+    """Print the active patterns that matter for a task, each with what was proven; nothing where none does."""
+    from learnd.verbs import context as verb
+
+    return verb.context(log, verb.Wanted(question, run, limit, repo), as_json=json)
 
 
 @app.command(rich_help_panel=LOOK, epilog="Example: learnd diagram job")

@@ -15,14 +15,18 @@ from events.recorded import Recorded
 from learnd.clock import now
 from state import host as hosts
 from state import job as jobs
+from state import ledger as ledgers
 from state import pattern as patterns
 from state import repository as repositories
-from state.commands import JobCommand, PatternCommand, RepositoryCommand
+from state import usage as usages
+from state.commands import JobCommand, PatternCommand, RepositoryCommand, SpendCommand, UsageCommand
 from state.decide import Command, Entity, decide
 from state.host import Host
 from state.job import Job
+from state.ledger import Ledger
 from state.pattern import Pattern
 from state.refusal import Refused
+from state.usage import Usage
 
 TRIES = 20
 """Others append between our reading and our appending only while they themselves get on."""
@@ -99,6 +103,14 @@ class Door:
     def pattern(self, pattern_id: str) -> Pattern:
         return patterns.fold(pattern_id, (record.data for record in self.log.read(f"pattern-{pattern_id}")))
 
+    def ledger(self, month: str) -> Ledger:
+        """What model calls of a month (`2026-11`, UTC) cost or may still cost."""
+        stream = f"{ledgers.PREFIX}{month}"
+        return ledgers.fold(month, (record.data for record in self.log.read(stream)))
+
+    def usage(self, pattern_id: str) -> Usage:
+        return usages.fold(pattern_id, (record.data for record in self.log.read(f"usage-{pattern_id}")))
+
     def host(self) -> Host:
         return hosts.fold(record.data for record in self.log.read(hosts.STREAM))
 
@@ -110,6 +122,10 @@ def stream_of(command: Command) -> str:
             return f"job-{command.job_id}"
         case PatternCommand():
             return f"pattern-{command.pattern_id}"
+        case UsageCommand():
+            return f"usage-{command.pattern_id}"
+        case SpendCommand():
+            return f"{ledgers.PREFIX}{command.month}"
     return f"repo-{command.repo_id}" if isinstance(command, RepositoryCommand) else hosts.STREAM
 
 
@@ -122,6 +138,10 @@ def fold(stream: str, records: Sequence[Recorded]) -> Entity:
             return jobs.fold(identity, events)
         case "pattern":
             return patterns.fold(identity, events)
+        case "usage":
+            return usages.fold(identity, events)
         case "repo":
             return repositories.fold(identity, events)
+        case "spend":
+            return ledgers.fold(identity, events)
     return hosts.fold(events)

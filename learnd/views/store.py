@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
 from itertools import islice
 from pathlib import Path
 
@@ -27,6 +28,11 @@ _CURSOR = (
 
 def open_for_writing(path: Path, migrations: tuple[Migration, ...] = MIGRATIONS) -> EventLog:
     """The log with current read models, for the one holder of its lock. Raises LogUnusable."""
+    if not has_full_text_search():
+        raise LogUnusable(
+            f"SQLite {sqlite3.sqlite_version} was built without FTS5, by which patterns are found. "
+            "Next: use a Python whose SQLite has it"
+        )
     log = EventLog.create_or_open(path, _Projection(), migrations)
     try:
         bring_up_to_date(log)
@@ -34,6 +40,12 @@ def open_for_writing(path: Path, migrations: tuple[Migration, ...] = MIGRATIONS)
         log.close()
         raise LogUnusable(f"the log cannot be opened for writing: {error}. Next: `learnd doctor`") from error
     return log
+
+
+def has_full_text_search() -> bool:
+    """Whether this Python's SQLite has FTS5; all but the barest builds do."""
+    with closing(sqlite3.connect(":memory:")) as connection:
+        return bool(connection.execute("SELECT 1 FROM pragma_module_list WHERE name = 'fts5'").fetchone())
 
 
 class _Projection:
