@@ -168,6 +168,8 @@ class Daemon:
                     probe_at = moment + PROBE_SECONDS
                     engine.probe_faults()
                     drop_anchor(engine.log)
+                elif engine.probe_due():
+                    engine.probe_faults()
 
     def _told_to_end(self) -> bool:
         """Wait a moment for a signal, and tell systemd what it means."""

@@ -22,7 +22,7 @@ from events.catalog import FaultKind, JobDismissed, JobOpened, RunObserved, RunR
 from events.log import AppendFailed, AppendOutcomeUnknown, EventLog, LogLock
 from events.recorded import Recorded
 from learnd.alerts.dispatch import Dispatch
-from learnd.clock import iso, now, parse, seconds_between
+from learnd.clock import iso, now, parse
 from learnd.desk import Desk
 from learnd.door import Door
 from learnd.harvest.faults import DiskFull, SnapshotError
@@ -39,6 +39,7 @@ from learnd.room import full_places
 from learnd.runner import Runner, Stopped
 from learnd.scheduler import Scheduler
 from learnd.settings import Settings
+from learnd.spending import has_room, settle_lost_calls
 from learnd.views.queries import JobRow, Views, WorkTreeRow
 from learnd.work_folders import work_roots
 from learnd.workplace import Workplace
@@ -49,8 +50,10 @@ from state.job import OPEN, JobStatus
 ACTOR = "learnd:engine"
 APPEND_PAUSE_S = 30.0
 """How long a job waits after the machine refused an append (a full disk, mostly)."""
-MODEL_PAUSE_S = 30.0
+MODEL_PAUSE_S = 5.0
+"""First pause after the model failed, doubling up to the longest while no call succeeds in between."""
 LONGEST_MODEL_PAUSE_S = 3600.0
+MODEL_FAULTS = ("model", "rate_limit", "spend")
 FREE_BYTES = 256 << 20
 """Less room than this where the log lies is a fault of the machine."""
 
@@ -137,6 +140,7 @@ class Engine:
             log.info("replays have no cgroup of their own", reason=unbounded)
         self._clear_work()
         self.runner.recover()
+        settle_lost_calls(self.place)
         dismiss_jobs(self.place)
         self.publisher.everything()
         self.probe_faults()  # what was wrong when the last one worked here may be mended
@@ -246,6 +250,8 @@ class Engine:
                 self._wake(row)
 
     def _is_gone(self, kind: FaultKind, free: int) -> bool:
+        if kind in MODEL_FAULTS and self.settings.openai_api_key is None:
+            return True  # patterns are written without a model now
         match kind:
             case "disk":
                 return free >= FREE_BYTES and not full_places(
@@ -253,6 +259,9 @@ class Engine:
                 )
             case "sandbox":
                 return self.place.sandbox().self_test().ok
+            case "spend":
+                raised = self.door.host().raised[kind]
+                return has_room(self.door, self.settings, raised.needed_usd or 0.0)
             case "rate_limit":
                 return self._paused_enough(kind)
             case "model":
@@ -260,18 +269,28 @@ class Engine:
                 return self._paused_enough(kind) and self._model_answers()
 
     def _paused_enough(self, kind: FaultKind) -> bool:
-        """Whether the pause after this fault is over; it doubles while no call succeeds in between."""
-        since = next((fault.since for fault in self.views().faults() if fault.kind == kind), now())
-        pause = min(LONGEST_MODEL_PAUSE_S, MODEL_PAUSE_S * 2**self._model_pauses)
-        if seconds_between(since, now()) < pause:
+        """Whether the pause after this fault is over, and whoever asked for a longer one has had it."""
+        if now() < self._pause_ends(kind):
             return False
         self._model_pauses += 1
         return True
 
-    def _model_answers(self) -> bool:
-        from learnd.crystalizer.openai_author import reachable  # noqa: PLC0415 - the SDK is slow to import
+    def _pause_ends(self, kind: FaultKind) -> str:
+        since = next((fault.since for fault in self.views().faults() if fault.kind == kind), now())
+        pause = min(LONGEST_MODEL_PAUSE_S, MODEL_PAUSE_S * 2**self._model_pauses)
+        asked = self.door.host().raised[kind].until or ""
+        return max(asked, iso(parse(since) + timedelta(seconds=pause)))
 
-        reason = reachable(self.settings)
+    def probe_due(self) -> bool:
+        """Whether a fault of the model may be gone by now, so that looking need not wait for its turn."""
+        standing = [fault.kind for fault in self.views().faults() if fault.kind in ("model", "rate_limit")]
+        return any(now() >= self._pause_ends("model" if kind == "model" else "rate_limit") for kind in standing)
+
+    def _model_answers(self) -> bool:
+        from learnd.crystalizer.endpoint import reachable  # noqa: PLC0415 - the SDK is slow to import
+        from learnd.crystalizer.openai_author import unusable  # noqa: PLC0415 - as above
+
+        reason = unusable(self.settings) or reachable(self.settings)
         if reason is not None:
             log.info("model not reachable yet", reason=reason)
         return reason is None

@@ -19,10 +19,13 @@ from events.catalog import FaultKind
 from events.values import Evidence
 from learnd.atomic import write_atomically
 from learnd.clock import iso, now, parse
+from learnd.grouping.closing import close_group
 from learnd.harvest.faults import DiskFull
-from learnd.steps.crystalize import PAUSE_S, crystalize
+from learnd.spending import settlement
+from learnd.steps.crystalize import crystalize
 from learnd.steps.enqueue import enqueue
 from learnd.steps.faults import Cancelled, MachineFault
+from learnd.steps.model_call import PAUSE_S
 from learnd.steps.replay import replay
 from learnd.steps.scenario import scenario_failed, synthesize_scenario
 from learnd.steps.snapshot import failure, take_snapshot
@@ -42,6 +45,7 @@ Step = Callable[[Job, Workplace, threading.Event], Sequence[Command]]
 STEPS: Mapping[Effect, Step] = {
     Effect.TAKE_SNAPSHOT: take_snapshot,
     Effect.ENQUEUE: enqueue,
+    Effect.CLOSE_GROUP: close_group,
     Effect.SYNTHESIZE_SCENARIO: synthesize_scenario,
     Effect.REPLAY: replay,
     Effect.CRYSTALIZE: crystalize,
@@ -72,6 +76,10 @@ class Runner:
         """Do all that can be done for a job now. Returns what it waits for."""
         while not draining.is_set():
             job = self._place.door.job(job_id)
+            if job.status is JobStatus.CRYSTALIZING:
+                # Nobody else has the job in hand: the log refused what came of a call, a full disk mostly.
+                self._record(job, self._call_failed(job, "unrecorded", "what came of the call could not be recorded"))
+                job = self._place.door.job(job_id)
             todo = next_effect(job, now(), self._faults())
             if not isinstance(todo, Effect):
                 return todo
@@ -145,14 +153,17 @@ class Runner:
 
     def _faulted(self, effect: Effect, job: Job, fault: MachineFault) -> list[Command]:
         log.warning("machine fault", kind=fault.kind, detail=fault.detail, job=job.id[:8])
-        raised = self._place.door.handle(c.RaiseFault(fault.kind, fault.detail), ACTOR)
+        until = fault.until
+        if fault.retry_after_s is not None:
+            until = iso(parse(now()) + timedelta(seconds=fault.retry_after_s))
+        raised = self._place.door.handle(c.RaiseFault(fault.kind, fault.detail, until, fault.needed_usd), ACTOR)
         if isinstance(raised, Refused):
             log.debug("fault stands already", kind=fault.kind)
         status = self._place.door.job(job.id).status
         if status is JobStatus.REPLAYING:
             return [c.InterruptReplay(job.id, "fault", fault.detail)]
         if status is JobStatus.CRYSTALIZING:
-            return [self._call_failed(job, fault.kind, fault.detail, fault=True, after_s=fault.retry_after_s)]
+            return self._call_failed(job, fault.kind, fault.detail, fault=True)
         return []
 
     def _unforeseen(self, effect: Effect, job: Job, error: Exception) -> list[Command]:
@@ -175,7 +186,10 @@ class Runner:
             case Effect.REPLAY:
                 return [self._inconclusive(job, detail)]
             case Effect.CRYSTALIZE:
-                return [self._call_failed(job, "internal_error", detail)]
+                return self._call_failed(job, "internal_error", detail)
+            case Effect.CLOSE_GROUP:
+                # Its members wait on; the group is closed when the daemon looks next.
+                return []
             case Effect.STAGE_PATTERN:
                 # The draft is in the log's keeping; staging is tried again when the daemon looks next.
                 return []
@@ -191,12 +205,14 @@ class Runner:
         file = write_atomically(folder / f"{job.id}.json", evidence.model_dump_json(indent=2))
         return c.RecordEvidence(job.id, evidence, file)
 
-    def _call_failed(
-        self, job: Job, cause: str, detail: str, *, fault: bool = False, after_s: float | None = None
-    ) -> Command:
-        settings = self._place.settings
-        retry_at = iso(parse(now()) + timedelta(seconds=PAUSE_S if after_s is None else after_s))
-        return c.RecordCrystalizationFailure(job.id, cause, detail, settings.crystalize_attempts, retry_at, fault=fault)
+    def _call_failed(self, job: Job, cause: str, detail: str, *, fault: bool = False) -> list[Command]:
+        """The end of an attempt that did not say itself how it ended, and of its call, if one was in flight."""
+        known = self._place.door.job(job.id)
+        # Nobody can say whether the provider charged for it.
+        lost = settlement(known, None, None) if known.reserved_usd > 0 else []
+        retry_at = iso(parse(now()) + timedelta(seconds=PAUSE_S))
+        attempts = self._place.settings.crystalize_attempts
+        return [*lost, c.RecordCrystalizationFailure(job.id, cause, detail, attempts, retry_at, fault=fault)]
 
     # --- starting again ---
 
@@ -207,15 +223,11 @@ class Runner:
             job = place.door.job(row.id)
             if not lost_in_a_crash(job, place.boot_id):
                 continue
-            commands: list[Command] = []
+            said = f"boot {job.boot_id} ended without a word"
             if job.status is JobStatus.REPLAYING:
-                commands.append(c.InterruptReplay(job.id, "crash", f"boot {job.boot_id} ended without a word"))
+                self._record(job, [c.InterruptReplay(job.id, "crash", said)])
             else:
-                if job.reserved_usd > 0:
-                    # Nobody can say whether the provider charged for it.
-                    commands.append(c.SettleModelCall(job.id, place.settings.model, None, None))
-                commands.append(self._call_failed(job, "crash", f"boot {job.boot_id} ended without a word"))
-            self._record(job, commands)
+                self._record(job, self._call_failed(job, "crash", said))
             self._published(job.id)
 
     def _faults(self) -> frozenset[FaultKind]:

@@ -10,11 +10,21 @@ A repository's own `learnd.toml` is not read: agents write it, and it can set no
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -26,6 +36,9 @@ from pydantic_settings import (
 
 from learnd.alerts.config import AlertSettings, EstablishedNames
 from learnd.locate import config_file, default_state_dir
+
+ANY_MODEL = "*"
+Usd = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class SettingsInvalid(Exception):
@@ -57,6 +70,73 @@ class Lab(BaseModel):
         description="let set-up from changed lock files use the network, in its own sandbox; replays never do",
     )
     extra_binds: tuple[Path, ...] = Field((), description="further read-only paths that replays may see")
+
+
+class Owner(BaseModel):
+    """Who may promote what cites these paths, as a line of a CODEOWNERS file. No `repository` means all of them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    path: str = Field(pattern=r"^/?[^\s!#/][^\x00-\x1f]*$", max_length=1024)
+    users: tuple[str, ...] = ()
+    repository: str | None = None
+
+
+class Patterns(BaseModel):
+    """How patterns are governed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    approvals: int = Field(1, ge=1, le=9, description="people who must consent before a pattern is served")
+    owners: tuple[Owner, ...] = Field(
+        (), description="who may promote patterns that cite these paths, as in CODEOWNERS; the last match counts"
+    )
+    remind_days: int = Field(0, ge=0, description="days after which approvers are reminded of a candidate; 0: never")
+    expire_days: int = Field(0, ge=0, description="days after which an unreviewed candidate expires; 0: never")
+    librarian: bool = Field(False, description="let the model read candidates first and leave a recommendation")
+    librarian_pack: str = Field(
+        "librarian-v1", pattern=r"^[a-z0-9][a-z0-9-]*$", description="the librarian's prompt pack"
+    )
+
+    @model_validator(mode="after")
+    def _reminds_before_it_expires(self) -> Patterns:
+        if self.expire_days and self.remind_days >= self.expire_days:
+            raise ValueError("remind_days must be less than expire_days, or nobody is reminded in time")
+        return self
+
+
+class Validation(BaseModel):
+    """Whether runs are validated one by one, or those that touch one service together. There is no other way."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    mode: Literal["per-task", "grouped"] = Field(
+        "per-task", description="`grouped` validates runs together that touch the same service within the window"
+    )
+    window_hours: float = Field(24, ge=0, le=24 * 14, description="hours that a group stays open from its first run's end")
+    services: dict[str, tuple[str, ...]] = Field(
+        {}, description="services by name, with globs of their paths; other files belong to the nearest package"
+    )
+
+    @field_validator("mode", mode="before")
+    @classmethod
+    def _one_of_two(cls, mode: object) -> object:
+        if mode not in ("per-task", "grouped"):
+            raise ValueError(f"{mode!r} is no way to group: runs are validated per-task, or grouped by service")
+        return mode
+
+    @field_validator("services")
+    @classmethod
+    def _named_and_inside(cls, services: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+        for name, patterns in services.items():
+            if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._ -]{0,63}", name):
+                raise ValueError(f"{name!r} cannot name a service: letters, digits, dots, dashes and blanks can")
+            if not patterns:
+                raise ValueError(f"service {name!r} has no path")
+            for pattern in patterns:
+                if {"", ".", ".."} & set(pattern.split("/")):
+                    raise ValueError(f"service {name!r}: {pattern!r} must be relative to the repository, as a/b/**")
+        return services
 
 
 class Settings(BaseSettings):
@@ -93,9 +173,14 @@ class Settings(BaseSettings):
     sweep_seconds: float = Field(300, ge=1, description="pause between full sweeps of .runs/")
     workers: int = Field(1, ge=1, le=32, description="jobs worked on at the same time")
     budget_usd: float = Field(0.50, ge=0, description="model spend a job may reserve without a grant")
+    budget_day_usd: float = Field(5.0, ge=0, description="model spend of all jobs on a day (UTC); beyond it they wait")
+    budget_month_usd: float = Field(50.0, ge=0, description="model spend of all jobs in a month (UTC)")
     model: str = Field("gpt-4o", description="model of the author `openai`")
-    model_price: tuple[float, float] | None = Field(
-        None, description="US dollars per million input and output tokens, overriding the price table"
+    model_api: Literal["chat", "responses"] = Field("chat", description="chat completions, or the responses API")
+    model_price: dict[str, tuple[Usd, Usd]] = Field(
+        {},
+        description="US dollars per million input and output tokens by model, overriding the price table; "
+        "a bare pair is for whatever `model` is",
     )
     model_timeout_seconds: float = Field(120, gt=0, description="wall time of one model call")
     prompt_pack: str = Field("crystalizer-v1", pattern=r"^[a-z0-9][a-z0-9-]*$", description="prompt pack's folder name")
@@ -110,7 +195,27 @@ class Settings(BaseSettings):
         description="any OpenAI-compatible endpoint",
     )
     lab: Lab = Lab()
+    validation: Validation = Validation()
     alerts: AlertSettings = AlertSettings()
+    patterns: Patterns = Patterns()
+
+    @model_validator(mode="after")
+    def _approvers_suffice(self) -> Settings:
+        if self.patterns.approvals > max(1, len(set(self.approvers))):
+            raise ValueError(
+                f"patterns.approvals is {self.patterns.approvals}, and approvers names {len(set(self.approvers))}: "
+                "nothing could ever be promoted"
+            )
+        return self
+
+    @field_validator("model_price", mode="before")
+    @classmethod
+    def _pair_is_for_any_model(cls, given: object) -> object:
+        return {ANY_MODEL: given} if isinstance(given, list | tuple) else given
+
+    def price_given(self, model: str) -> tuple[float, float] | None:
+        """What the operator says that a model costs (as `model_price`), if they do."""
+        return self.model_price.get(model) or self.model_price.get(ANY_MODEL)
 
     @property
     def log_path(self) -> Path:

@@ -64,11 +64,15 @@ def price_of(model: str, base_url: str | None, override: tuple[float, float] | N
     except LookupError as error:
         raise UnknownPrice(
             f"the price of model {model!r} is not in the price table, so no call is made. "
-            "Next: set model_price (US dollars per million input and output tokens; 0 for a local model)"
+            f"Next: set model_price.{json.dumps(model)} = [INPUT, OUTPUT], in US dollars per million tokens; "
+            "[0, 0] for a local model"
         ) from error
     table = found.model_price
     if table.input_mtok is None or table.output_mtok is None:
-        raise UnknownPrice(f"the price table knows model {model!r} but not its price a token. Next: set model_price")
+        raise UnknownPrice(
+            f"the price table knows model {model!r} but not its price a token. "
+            f"Next: set model_price.{json.dumps(model)}"
+        )
     return Price(
         _per_million(found.input_price, max(1, at_most.input_tokens)),
         _per_million(found.output_price, max(1, at_most.output_tokens)),
@@ -87,12 +91,12 @@ def context_window(model: str, base_url: str | None) -> int:
 
 
 def input_bound(body: Mapping[str, object]) -> int:
-    """An upper bound of the input tokens of a chat completion's `body`.
+    """An upper bound of the input tokens of a request's `body`, whichever API it is for.
 
     No token of a byte-level tokeniser is shorter than a byte, so the bytes of the whole request bound them,
     schema included; tokenisers themselves download their tables. Plus what providers add around messages.
     """
-    messages = body.get("messages")
+    messages = body.get("messages", body.get("input"))
     count = len(messages) if isinstance(messages, list) else 0
     return len(json.dumps(body, ensure_ascii=False).encode()) + count * _TOKENS_PER_MESSAGE + _TOKENS_PER_CALL
 

@@ -13,12 +13,14 @@ import unicodedata
 from dataclasses import dataclass
 from typing import Annotated, Final, Literal
 
+import yaml
 from pydantic import Field, StringConstraints, ValidationError, field_validator
 
-from events.values import Digest, Evidence, Scenario, Usage, Value
+from events.values import Citations, Digest, Evidence, Scenario, Usage, Value
 from learnd.crystalizer.redact import generalise, redact
 
 TITLE_MAX: Final = 120
+RULE_MAX: Final = 8_000
 SLUG_MAX: Final = 60
 
 
@@ -49,17 +51,36 @@ class Reply(Value):
     applies_when: Annotated[tuple[_Line, ...], Field(max_length=8)]
     does_not_apply_when: Annotated[tuple[_Line, ...], Field(max_length=8)]
     cited_files: Annotated[tuple[_Line, ...], Field(max_length=50)]
+    cited_symbols: Annotated[tuple[_Line, ...], Field(max_length=50)] = ()
+    cited_hunks: Annotated[tuple[_Line, ...], Field(max_length=50)] = ()
     tags: Annotated[tuple[_Line, ...], Field(max_length=8)]
+    rule: Annotated[str, StringConstraints(strip_whitespace=True, max_length=RULE_MAX)] | None = None
 
     @field_validator("*", mode="after")
     @classmethod
-    def _is_plain(cls, value: str | tuple[str, ...]) -> str | tuple[str, ...]:
+    def _is_plain(cls, value: str | tuple[str, ...] | None) -> str | tuple[str, ...] | None:
+        if value is None:
+            return None
         return plain(value) if isinstance(value, str) else tuple(plain(item) for item in value)
 
     @field_validator("title", mode="after")
     @classmethod
     def _is_one_line(cls, value: str) -> str:
         return " ".join(value.split())
+
+    @field_validator("rule", mode="after")
+    @classmethod
+    def _is_a_mapping(cls, value: str | None) -> str | None:
+        """Empty is none; what is there must be YAML of one mapping. Whether it matches anything is for who runs it."""
+        if not value:
+            return None
+        try:
+            found = yaml.safe_load(value)
+        except (yaml.YAMLError, RecursionError) as error:
+            raise ValueError(f"the rule is no YAML: {str(error).splitlines()[0]}") from error
+        if not isinstance(found, dict) or not {"language", "rule"} <= set(found):
+            raise ValueError("the rule is no ast-grep rule: a YAML mapping with `language` and `rule` is")
+        return value
 
     @field_validator("tags", mode="after")
     @classmethod
@@ -71,7 +92,8 @@ class Draft(Value):
     """A pattern's text before any gate. Sections are Markdown without headings of their own rank.
 
     `prompt_pack` and its stamp are the author's: for `extractive` its own name and the sha256 of its code.
-    `cost_assumed` says that the provider told no usage and the whole reservation counts as spent.
+    `cost_assumed` says that the provider told no usage, or an impossible one, and the whole reservation counts as
+    spent. `rule` is an ast-grep rule as YAML, not yet run by anybody.
     """
 
     title: Annotated[str, Field(min_length=1, max_length=TITLE_MAX)]
@@ -80,8 +102,9 @@ class Draft(Value):
     rationale: str
     applies_when: str = ""
     does_not_apply_when: str = ""
-    cited_files: tuple[str, ...] = ()
+    cited: Citations = Citations()
     tags: tuple[str, ...] = ()
+    rule: str | None = None
     author: Literal["openai", "extractive"]
     model: str | None = None
     prompt_pack: str

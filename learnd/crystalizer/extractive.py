@@ -25,6 +25,7 @@ from events.values import Evidence, ReplayOutcome
 from learnd.crystalizer.change import Change, Quote, commands, exercised_change, named_tests
 from learnd.crystalizer.draft import TITLE_MAX, Draft, DraftRequest, safe
 from learnd.crystalizer.grounding import Grounding, grounded_only
+from learnd.crystalizer.shown import applies_when, cited, does_not_apply_when
 from learnd.crystalizer.told import heading, tell, visible
 
 NAME: Final = "extractive-v1"
@@ -61,7 +62,8 @@ class NothingExercised(Exception):
 def stamp() -> str:
     """The sha256 of this author's wording (its code), in the place of a prompt pack's stamp."""
     here = Path(__file__)
-    return hashlib.sha256(here.read_bytes() + here.with_name("told.py").read_bytes()).hexdigest()
+    parts = (here, here.with_name("told.py"), here.with_name("shown.py"))
+    return hashlib.sha256(b"".join(part.read_bytes() for part in parts)).hexdigest()
 
 
 def write(request: DraftRequest) -> Draft:
@@ -80,6 +82,8 @@ def write(request: DraftRequest) -> Draft:
         "problem": _problem(prompt, report, request, grounding),
         "solution": _solution(change),
         "rationale": _rationale(request, change),
+        "applies_when": applies_when(request, change, _verification(request)),
+        "does_not_apply_when": does_not_apply_when(request.evidence),
         "title": _title(prompt, request.evidence, change, grounding),
     }
     made = {name: safe(text) for name, text in texts.items()}
@@ -88,7 +92,9 @@ def write(request: DraftRequest) -> Draft:
         problem=made["problem"][0],
         solution=made["solution"][0],
         rationale=made["rationale"][0],
-        cited_files=tuple(dict.fromkeys(quote.name for quote in change.quotes)),
+        applies_when=made["applies_when"][0],
+        does_not_apply_when=made["does_not_apply_when"][0],
+        cited=cited(change),
         tags=_tags(change, request),
         author="extractive",
         prompt_pack=NAME,
@@ -153,7 +159,7 @@ def _how_the_base_failed(report: str, request: DraftRequest, grounding: Groundin
         return [
             "**No failure was shown.** The replays did not fail without the change, so this problem is only claimed."
         ]
-    run = " and ".join(f"`{line}`" for line in _listed(commands(request.scenario), 3))
+    run = _verification(request)
     replays = "in its one replay" if len(failed) == 1 else f"in {_all_of(failed, evidence.base)}"
     causes = Counter(replay.cause or "exit_code" for replay in failed)
     why = " and ".join(_CAUSES.get(cause, f"`{cause}`") for cause, _ in causes.most_common())
@@ -166,6 +172,11 @@ def _how_the_base_failed(report: str, request: DraftRequest, grounding: Groundin
     if detail:
         parts += ["The failure, as it was reported:", _fence("text", detail)]
     return parts
+
+
+def _verification(request: DraftRequest) -> str:
+    """The commands that verify the change, as Markdown code."""
+    return " and ".join(f"`{line}`" for line in _listed(commands(request.scenario), 3))
 
 
 def _report(evidence: Evidence) -> str:

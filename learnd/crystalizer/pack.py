@@ -4,8 +4,8 @@ A pack holds `pack.toml` (name, version, description), `instructions.md`, `few-s
 `assistant`) and `schema.json` (the reply's strict JSON schema). Its stamp, the sha256 of the whole folder, is
 on every pattern it led to. The operator chooses the pack by name; a repository cannot, for agents write it.
 
-Invariant: a loaded pack is usable. The schema asks for exactly the fields that a reply is read into, and every
-example reply passes the validation that a model's reply must pass.
+Invariant: a loaded pack is usable. The schema asks for every field that a reply must have and for none that nobody
+reads, and every example reply passes the validation that a model's reply must pass.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from events.values import Value
 from learnd.assets import agent_dir
 from learnd.crystalizer.draft import Reply, ReplyInvalid, read_reply
 
+_NEEDED: Final = frozenset(name for name, field in Reply.model_fields.items() if field.is_required())
 _FILES_MAX: Final = 50
 _BYTES_MAX: Final = 256 * 1024
 
@@ -126,7 +127,8 @@ def _check_schema(folder: Path, schema: dict[str, object]) -> None:
     problems = [
         (schema.get("type") != "object", "type must be object"),
         (schema.get("additionalProperties") is not False, "additionalProperties must be false"),
-        (named != set(Reply.model_fields), f"properties must be {', '.join(Reply.model_fields)}"),
+        (not named >= _NEEDED, f"properties must hold {', '.join(sorted(_NEEDED - named))}"),
+        (not named <= set(Reply.model_fields), f"nobody reads {', '.join(sorted(named - set(Reply.model_fields)))}"),
         (not isinstance(required, list) or set(map(str, required)) != named, "every property must be required"),
     ]
     for wrong, reason in problems:

@@ -45,7 +45,7 @@ def test_the_draft_says_what_was_asked_what_failed_what_changed_and_what_turned(
     assert "at 95 % confidence, for a flake rate of up to 45 %" in draft.rationale
     assert "extractive author" in draft.rationale
     assert draft.tags == ("python", "pytest")
-    assert draft.cited_files == ("shop/report.py",)
+    assert draft.cited.files == ("shop/report.py",)
     assert (draft.author, draft.model, draft.cost_usd, draft.usage) == ("extractive", None, 0.0, None)
     assert (draft.prompt_pack, draft.prompt_pack_stamp) == ("extractive-v1", stamp())
 

@@ -103,10 +103,10 @@ def test_one_request_with_the_strict_schema_and_the_output_limit_is_sent(
     (request,) = sent(httpserver)
     body = request.get_json()
     assert body == reservation.body
-    assert body["max_tokens"] == OUTPUT_MAX == reservation.max_output_tokens
+    assert body["max_tokens"] == OUTPUT_MAX == reservation.at_most.output_tokens
     assert body["response_format"]["json_schema"]["strict"] is True
     assert request.headers["authorization"] == f"Bearer {KEY}"
-    assert len(request.get_data()) <= reservation.max_input_tokens
+    assert len(request.get_data()) <= reservation.at_most.input_tokens
 
 
 def test_three_worst_cases_fit_into_the_default_budget(
@@ -120,8 +120,7 @@ def test_three_worst_cases_fit_into_the_default_budget(
         evidence=evidence_of(HUNKS[0].model_copy(update={"file": "m.py", "lines": (2, 5001)})),
     )
     reservation = estimate(request, pack, settings())
-    assert reservation.max_input_tokens <= INPUT_MAX
-    assert reservation.max_input_tokens > INPUT_MAX * 0.9
+    assert INPUT_MAX * 0.9 < reservation.at_most.input_tokens <= INPUT_MAX
     assert 3 * reservation.usd <= settings().budget_usd
     said = reservation.body["messages"][-1]["content"]
     head = said[: said.index("<<<RECORD")]
@@ -215,7 +214,7 @@ def test_echoed_instructions_stay_text(
     ("content", "said"),
     [
         ("{not json", "not JSON"),
-        ("", "not JSON"),
+        ("", "empty"),
         (json.dumps([1]), "does not fit"),
         (json.dumps({**GOOD, "title": "x" * 500}), "title"),
         (json.dumps({**GOOD, "extra": 1}), "extra"),

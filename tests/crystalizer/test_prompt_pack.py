@@ -23,7 +23,7 @@ def copy(tmp_path: Path) -> Path:
 
 
 def test_the_shipped_pack_is_valid(pack: Pack) -> None:
-    assert (pack.name, pack.version) == ("crystalizer-v1", "1.0.0")
+    assert (pack.name, pack.version) == ("crystalizer-v1", "1.1.0")
     assert re.fullmatch(r"[0-9a-f]{64}", pack.stamp)
     assert set(pack.schema["properties"]) == set(Reply.model_fields)  # type: ignore[call-overload]
     assert pack.examples
@@ -87,11 +87,12 @@ def _edit(name: str, old: str, new: str) -> Callable[[Path], None]:
         (lambda folder: (folder / "instructions.md").write_bytes(b"\xff"), "not UTF-8"),
         (lambda folder: (folder / "few-shot.json").write_text("{"), "JSON"),
         (_edit("pack.toml", 'name = "crystalizer-v1"', 'name = "other"'), "must agree"),
-        (_edit("pack.toml", "1.0.0", "one"), "version"),
+        (_edit("pack.toml", "1.1.0", "one"), "version"),
         (_edit("pack.toml", "version", "verzion"), "version"),
         (_edit("schema.json", '"additionalProperties": false', '"additionalProperties": true'), "additionalProperties"),
         (_edit("schema.json", '    "title",\n', ""), "required"),
-        (_edit("schema.json", '"rationale": {', '"reason": {'), "properties must be"),
+        (_edit("schema.json", '"rationale": {', '"reason": {'), "properties must hold rationale"),
+        (_edit("schema.json", '"rule": {', '"mood": {'), "nobody reads mood"),
         (_edit("few-shot.json", '\\"title\\"', '\\"titel\\"'), "example 1"),
         (lambda folder: (folder / "link").symlink_to("/etc/passwd"), "neither a file"),
         (lambda folder: (folder / "big").write_bytes(b"x" * 300_000), "KiB"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pytest_httpserver import HTTPServer
 
-from learnd.crystalizer.openai_author import reachable
+from learnd.crystalizer.endpoint import reachable
 from learnd.settings import Settings
 
 
