@@ -164,6 +164,7 @@ class Daemon:
                 if moment >= late_at:
                     late_at = moment + LATE_SECONDS
                     engine.publisher.late()
+                    engine.usage.record(engine.views())
                 if moment >= probe_at:
                     probe_at = moment + PROBE_SECONDS
                     engine.probe_faults()

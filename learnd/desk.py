@@ -13,7 +13,7 @@ from typing import assert_never
 import structlog
 
 from events.log import AppendFailed, AppendOutcomeUnknown
-from learnd import regressions
+from learnd import governance, regressions
 from learnd.alerts.trial import try_alerts
 from learnd.approvals import approve, settle
 from learnd.door import Contention
@@ -23,9 +23,7 @@ from learnd.identity import approvers, may_ask, user_name
 from learnd.intake import Intake
 from learnd.keeping.forget import forget
 from learnd.keeping.noting import note_backup
-from learnd.library.files import Library, find_edit
 from learnd.library.folders import FolderRefused
-from learnd.library.wanted import wanted
 from learnd.publisher import Publisher
 from learnd.repositories import RegistrationRefused, register, registered
 from learnd.requests import (
@@ -37,23 +35,24 @@ from learnd.requests import (
     ForgetRepo,
     LearnRun,
     NoteBackup,
+    NoteServed,
     PromotePattern,
     RebuildModels,
     RegisterRepo,
     RejectPattern,
+    ReleasePattern,
     Reply,
     ReportRegression,
+    ReportUse,
     RestorePattern,
+    SupersedePattern,
     TryAlerts,
 )
-from learnd.steps.stage import judge
+from learnd.serving.reporting import note_served, report_use
 from learnd.views.queries import Ambiguous, NotFound
 from learnd.views.store import rebuild
 from learnd.workplace import Workplace
 from state import commands as c
-from state.decide import Command
-from state.pattern import Pattern, PatternStatus
-from state.refusal import Refused
 
 log = structlog.get_logger("learnd.desk")
 
@@ -64,6 +63,8 @@ PersonRequest = (
     | RejectPattern
     | DeprecatePattern
     | RestorePattern
+    | SupersedePattern
+    | ReleasePattern
     | ReportRegression
     | ForgetRepo
 )
@@ -114,7 +115,15 @@ class Desk:
         match request:
             case ApproveJob() | DismissJob():
                 return self._job(request, actor)
-            case PromotePattern() | RejectPattern() | DeprecatePattern() | RestorePattern() | ReportRegression():
+            case (
+                PromotePattern()
+                | RejectPattern()
+                | DeprecatePattern()
+                | RestorePattern()
+                | SupersedePattern()
+                | ReleasePattern()
+                | ReportRegression()
+            ):
                 return self._pattern(request, actor)
             case RegisterRepo():
                 tree = register(self._place.door, self._place.views(), Path(request.path), actor)
@@ -133,6 +142,10 @@ class Desk:
             case RebuildModels():
                 count = rebuild(self._place.door.log)
                 return Reply(code="ok", message=f"rebuilt from {count} events", data={"events": count})
+            case ReportUse():
+                return report_use(request, uid, self._place)
+            case NoteServed():
+                return note_served(request, uid, self._place)
             case NoteBackup():
                 return note_backup(request, uid, self._place)
         assert_never(request)
@@ -171,7 +184,7 @@ class Desk:
 
     def _pattern(
         self,
-        request: PromotePattern | RejectPattern | DeprecatePattern | RestorePattern | ReportRegression,
+        request: governance.GovernanceRequest | ReportRegression,
         actor: str,
     ) -> Reply:
         row = self._place.views().pattern(request.pattern)
@@ -181,50 +194,7 @@ class Desk:
             return Reply(code="forgotten", message=message)
         if isinstance(request, ReportRegression):
             return regressions.answer(request, self._place, self._publisher, person)
-        command: Command | Reply
-        match request:
-            case PromotePattern():
-                command = self._promotion(request, self._place.door.pattern(row.id), person)
-            case RejectPattern():
-                command = c.Reject(row.id, person)
-            case DeprecatePattern():
-                command = c.Deprecate(row.id, person)
-            case RestorePattern():
-                command = c.Restore(row.id, person)
-        if isinstance(command, Reply):
-            return command
-        outcome = self._place.door.handle(command, actor)
-        if isinstance(outcome, Refused):
-            return Reply(code=outcome.code, message=outcome.reason)
-        self._publisher.repository_patterns(row.repo_id, row.repo_path)
-        self._publisher.job(row.job_id)
-        now = self._place.views().pattern(row.id)
-        return Reply(
-            code="ok",
-            message=f"pattern {row.id[:8]} is {now.status} now",
-            data={"pattern": row.id, "status": now.status},
-        )
-
-    def _promotion(self, request: PromotePattern, pattern: Pattern, person: c.Person) -> Command | Reply:
-        """Promote what the person saw: a file that is not the judged text needs their word that it is theirs."""
-        known = wanted(self._place.door.log, self._place.views(), pattern.id)
-        if known is None:
-            return Reply(code="unknown", message=f"there is no pattern {pattern.id[:8]}")
-        library = Library(Path(pattern.repo_path), self._place.quarantine_dir)
-        edit = find_edit(library, known) if pattern.status in (PatternStatus.CANDIDATE, PatternStatus.EDITED) else None
-        if edit is None:
-            return c.Promote(pattern.id, person, pattern.manifest_path, known.digest)
-        if not request.as_edited:
-            return Reply(
-                code="edited",
-                message=f"pattern {pattern.id[:8]}: {edit.path} was edited since the gates judged it. "
-                f"Next: learnd promote {pattern.id[:8]} --as-edited, if the text is yours to vouch for",
-            )
-        report = judge(self._place.door.job(pattern.job_id), self._place, edit.text)
-        if report.failed is not None:
-            gate, detail = report.failed
-            return Reply(code="gate_failed", message=f"{edit.path} does not pass the gate {gate}: {detail}")
-        return c.Promote(pattern.id, person, pattern.manifest_path, edit.digest, edited_text=edit.text)
+        return governance.answer(request, self._place, self._publisher, person)
 
     def _person(self, request: PersonRequest, actor: str) -> c.Person:
         return c.Person(actor, approvers(self._place.settings), request.claimed, request.reason)

@@ -38,6 +38,7 @@ from learnd.publisher import Publisher
 from learnd.room import full_places
 from learnd.runner import Runner, Stopped
 from learnd.scheduler import Scheduler
+from learnd.serving.recording import Recorder
 from learnd.settings import Settings
 from learnd.spending import has_room, settle_lost_calls
 from learnd.views.queries import JobRow, Views, WorkTreeRow
@@ -71,6 +72,7 @@ class Engine:
         self.door = Door(log_, self._heard)
         self.place = Workplace(settings, self.door, self.boot_id)
         self.publisher = Publisher(self.place)
+        self.usage = Recorder(self.door, settings.state_dir)
         self.alerts = Dispatch(self.place, self.publisher.job_later)
         self.intake = Intake(self.door, self.place.views, settings, self._take_base)
         self.runner = Runner(self.place, self._published)
@@ -95,6 +97,7 @@ class Engine:
             record_migrations(engine.door)
             drop_anchor(log_)
             yield engine
+            engine.usage.record(engine.views())
             engine.publisher.late()
             drop_anchor(log_)
         finally:

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter
 
+from events.catalog import UseOutcome
 from events.values import Digest
 
 PROTOCOL = 1
@@ -44,11 +45,12 @@ class DismissJob(Request):
 
 
 class PromotePattern(Request):
-    """`as_edited` promotes the file as a person left it."""
+    """`as_edited` promotes the file as a person left it, `as_judged` what the gates judged although it was edited."""
 
     verb: Literal["promote"] = "promote"
     pattern: str
     as_edited: bool = False
+    as_judged: bool = False
 
 
 class RejectPattern(Request):
@@ -63,6 +65,22 @@ class DeprecatePattern(Request):
 
 class RestorePattern(Request):
     verb: Literal["restore"] = "restore"
+    pattern: str
+
+
+class SupersedePattern(Request):
+    """The pattern `by` takes the place of `pattern`; where it is not served yet, it is promoted with the same word."""
+
+    verb: Literal["supersede"] = "supersede"
+    pattern: str
+    by: str
+    as_edited: bool = False
+
+
+class ReleasePattern(Request):
+    """The gate that quarantined the text was wrong about it."""
+
+    verb: Literal["release"] = "release"
     pattern: str
 
 
@@ -85,6 +103,24 @@ class LearnRun(Request):
 
     verb: Literal["learn"] = "learn"
     manifest: AbsolutePath
+
+
+class ReportUse(Request):
+    """What came of using a pattern, by the word of whoever used it; `run` is the one that did, as `task/run`."""
+
+    verb: Literal["report_use"] = "report_use"
+    pattern: str
+    run: str | None = Field(None, min_length=1, max_length=200)
+    outcome: UseOutcome
+    note: str = Field("", max_length=4000)
+
+
+class NoteServed(Request):
+    """These patterns, by their whole ids, were served; from whoever cannot note it beside the log themselves."""
+
+    verb: Literal["note_served"] = "note_served"
+    patterns: tuple[Digest, ...] = Field(max_length=20)
+    run: str | None = Field(None, max_length=200)
 
 
 class RebuildModels(Request):
@@ -122,10 +158,14 @@ AnyRequest = Annotated[
     | RejectPattern
     | DeprecatePattern
     | RestorePattern
+    | SupersedePattern
+    | ReleasePattern
     | ReportRegression
     | RegisterRepo
     | ForgetRepo
     | LearnRun
+    | ReportUse
+    | NoteServed
     | RebuildModels
     | TryAlerts
     | NoteBackup,
@@ -138,10 +178,14 @@ REQUEST: TypeAdapter[
     | RejectPattern
     | DeprecatePattern
     | RestorePattern
+    | SupersedePattern
+    | ReleasePattern
     | ReportRegression
     | RegisterRepo
     | ForgetRepo
     | LearnRun
+    | ReportUse
+    | NoteServed
     | RebuildModels
     | TryAlerts
     | NoteBackup

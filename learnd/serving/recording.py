@@ -11,6 +11,7 @@ from pathlib import Path
 
 import structlog
 
+from events.log import AppendFailed, AppendOutcomeUnknown
 from learnd.door import Door
 from learnd.serving import notes
 from learnd.serving.notes import Note
@@ -33,7 +34,15 @@ class Recorder:
         self._seen: dict[Path, int] = {}
 
     def record(self, views: Views) -> None:
-        """Record what is due. Raises what the log raises; a file that cannot be read now is looked at again."""
+        """Record what is due. What the machine refuses now is tried again with the next look."""
+        try:
+            self._record(views)
+        except AppendOutcomeUnknown:
+            raise
+        except AppendFailed as error:
+            log.warning("use not recorded", reason=str(error))
+
+    def _record(self, views: Views) -> None:
         for day, path in notes.days(self._state_dir):
             over = notes.is_over(day)
             try:
