@@ -113,7 +113,7 @@ class Validation(BaseModel):
     mode: Literal["per-task", "grouped"] = Field(
         "per-task", description="`grouped` validates runs together that touch the same service within the window"
     )
-    window_hours: float = Field(24, ge=0, le=24 * 14, description="hours that a group stays open from its first run's end")
+    window_hours: float = Field(24, ge=0, le=24 * 14, description="hours that a group stays open after its first run")
     services: dict[str, tuple[str, ...]] = Field(
         {}, description="services by name, with globs of their paths; other files belong to the nearest package"
     )

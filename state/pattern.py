@@ -169,14 +169,14 @@ def _remember(pattern: Pattern, event: e.Event) -> Pattern:  # noqa: PLR0912 - o
             overruled = (*pattern.overruled, event.gate) if event.gate else pattern.overruled
             return replace(_approved(pattern, event), gate=None, detail="", released=True, overruled=overruled)
         case e.PatternPromoted():
-            return replace(_approved(pattern, event), text=event.text_body or pattern.text, edited_sha256=None)
+            return replace(
+                _approved(pattern, event), text=event.text_body or pattern.text, edited_sha256=None, superseded_by=None
+            )
         case e.PatternEndorsed():
             consent = Consent(event.approver, event.claimed, event.text_sha256)
             return replace(pattern, consents=(*pattern.consents, consent))
         case e.PatternSuperseded():
             return replace(_approved(pattern, event), superseded_by=event.by)
-        case e.PatternRestored():
-            return replace(_approved(pattern, event), superseded_by=None)
         case e.Approval():
             return _approved(pattern, event)
         case e.PatternEdited():

@@ -8,6 +8,8 @@ one is cleared.
 - Nothing that learnd did not write is overwritten or deleted. A person's edit is kept: where the pattern
   stands, it stays and is reported; elsewhere it moves along or, where it must not be seen any more, it is set
   aside in the state directory. learnd itself never carries an edit into `active/`.
+- An edited active pattern leaves `active/` as soon as the edit is recorded: agents look there. The edit waits in
+  `candidates/`; one that is saved to `active/` after that takes its place.
 - Exactly one file per pattern, in the folder of its status. Rejected and expired ones have none; quarantined
   text stands in the state directory only, out of reach of agents that grep.
 - Files of patterns that the log does not know (another person's, fetched with git) are left alone.
@@ -32,7 +34,7 @@ FOLDER_OF: Mapping[PatternStatus, str] = {
     PatternStatus.STALE: "staging",
     PatternStatus.CANDIDATE: "candidates",
     PatternStatus.ACTIVE: "active",
-    PatternStatus.EDITED: "active",
+    PatternStatus.EDITED: "candidates",
     PatternStatus.DEPRECATED: "deprecated",
 }
 """The statuses that have a file in the repository."""
@@ -68,10 +70,13 @@ class WantedPattern:
 
     @property
     def file_text(self) -> str:
-        """The text as its file holds it. `edited` is the log's word; no file has it, for nobody writes one."""
-        status = PatternStatus.ACTIVE if self.status is PatternStatus.EDITED else self.status
-        standing = Standing(status=status, approver=self.approver, approved_at=self.approved_at, reason=self.reason)
-        return with_standing(self.text, standing)
+        """The text as its file holds it."""
+        return with_standing(self.text, self.standing)
+
+    @property
+    def standing(self) -> Standing:
+        """What learnd's own lines in the file say."""
+        return Standing(status=self.status, approver=self.approver, approved_at=self.approved_at, reason=self.reason)
 
 
 @dataclass(frozen=True)
@@ -241,12 +246,28 @@ def _settle_home(folders: _Folders, home: str, wanted: WantedPattern, done: Reco
     if not isinstance(found, _Copy):
         done.conflicts.append(Conflict(wanted.id, path, found.reason if found else "it keeps changing"))
         return False
+    if wanted.status is PatternStatus.EDITED:
+        found = _newest_edit(folders, home, wanted, found, done)
     right = wanted.file_text.encode()
     if found.digest != wanted.digest:
         done.edited.append(Edited(wanted.id, path, found.digest, found.text))
     elif found.content != right and folders.replace(home, wanted.file_name, right, found.content):
         done.placed.append(path)
     return True
+
+
+def _newest_edit(folders: _Folders, home: str, wanted: WantedPattern, found: _Copy, done: Reconciliation) -> _Copy:
+    """What stands at home, once an edit that was saved to `active/` later has taken its place there."""
+    newer = folders.look("active", wanted)
+    if not isinstance(newer, _Copy) or newer.digest in (wanted.digest, found.digest):
+        return found
+    content = with_standing(newer.text, wanted.standing).encode()
+    if found.digest != wanted.digest:
+        _set_aside(folders, wanted, found, done)
+    if not folders.replace(home, wanted.file_name, content, found.content):
+        return found
+    done.placed.append(folders.path(home, wanted.file_name))
+    return _Copy(content, content.decode(), newer.digest)
 
 
 def _carried(folders: _Folders, home: str, wanted: WantedPattern) -> str:
@@ -256,10 +277,7 @@ def _carried(folders: _Folders, home: str, wanted: WantedPattern) -> str:
     for folder in FOLDERS:
         found = folders.look(folder, wanted)
         if isinstance(found, _Copy) and found.digest != wanted.digest:
-            standing = Standing(
-                status=wanted.status, approver=wanted.approver, approved_at=wanted.approved_at, reason=wanted.reason
-            )
-            return with_standing(found.text, standing)
+            return with_standing(found.text, wanted.standing)
     return wanted.file_text
 
 
@@ -274,8 +292,13 @@ def _clear(folders: _Folders, folder: str, wanted: WantedPattern, done: Reconcil
         return
     known = {wanted.digest, *(edit.digest for edit in done.edited if edit.id == wanted.id)}
     if found.digest not in known:
-        aside = f"{wanted.file_name.removesuffix('.md')}.edited-{found.digest[:12]}.md"
-        folders.create("quarantine", aside, found.content)
-        done.set_aside.append((wanted.id, folders.path("quarantine", aside)))
+        _set_aside(folders, wanted, found, done)
     if folders.remove(folder, wanted.file_name, found.content):
         done.removed.append(path)
+
+
+def _set_aside(folders: _Folders, wanted: WantedPattern, found: _Copy, done: Reconciliation) -> None:
+    """Keep an edit in the state directory."""
+    aside = f"{wanted.file_name.removesuffix('.md')}.edited-{found.digest[:12]}.md"
+    folders.create("quarantine", aside, found.content)
+    done.set_aside.append((wanted.id, folders.path("quarantine", aside)))

@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 from events.values import ChangeMarks
 from learnd.crystalizer.change import DiffUnreadable, exercised_change
@@ -75,10 +75,16 @@ def already_known(
 
 
 def conflicts(
-    job: Job, place: Workplace, pattern_id: str, text: str, change: ChangeMarks | None
+    place: Workplace,
+    repo_id: str,
+    pattern_id: str,
+    text: str,
+    change: ChangeMarks | None,
+    but: Container[str] = (),
 ) -> list[RecordConflict]:
-    """The contradictions of a new pattern to those that stand, said on both sides."""
-    found = opposing(Likeness.of(text, change), _known(place, job.repo_id, *STANDING))[:CONFLICTS_MAX]
+    """The contradictions of a pattern to those that stand, said on both sides; `but` are known already."""
+    others = [known for known in _known(place, repo_id, *STANDING) if known[0] != pattern_id and known[0] not in but]
+    found = opposing(Likeness.of(text, change), others)[:CONFLICTS_MAX]
     told = []
     for other in found:
         told.append(RecordConflict(pattern_id, other.pattern_id, other.kind, other.detail))

@@ -8,7 +8,7 @@ one at a time: of two that say the same, the second finds the first.
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path
 
 import structlog
@@ -21,6 +21,7 @@ from learnd.harvest.faults import SnapshotDamaged, SnapshotError
 from learnd.harvest.gitfolder import NotARepository
 from learnd.harvest.snapshot import recorded_diff
 from learnd.library.gates import GateReport, run_gates
+from learnd.rules.learned import rule_of
 from learnd.steps.crystalize import NothingProven
 from learnd.steps.enqueue import recorded_snapshot
 from learnd.steps.known import already_known, change_marks, conflicts, tombstone_says
@@ -37,7 +38,7 @@ log = structlog.get_logger("learnd.library")
 
 def stage_pattern(job: Job, place: Workplace, cancel: threading.Event) -> Sequence[Command]:
     """Judge the draft, hold it against what the library has, and record what comes of it."""
-    with place.staging:
+    with place.library:
         outcome = place.door.handle_together(_staged(job, place), ACTOR)
     if isinstance(outcome, Refused):
         log.info("outdated draft dropped", job=job.id[:8], code=outcome.code, reason=outcome.reason)
@@ -73,13 +74,17 @@ def _staged(job: Job, place: Workplace) -> Sequence[Command]:
     )
     return [
         JudgeDraft(draft.pattern_id, origin, report.passed, failed_gate, detail),
-        *([] if failed_gate else conflicts(job, place, draft.pattern_id, text, change)),
+        *([] if failed_gate else rule_of(job, place, draft.pattern_id)),
+        *([] if failed_gate else conflicts(place, job.repo_id, draft.pattern_id, text, change)),
         FinishJob(job.id, draft.pattern_id, "quarantined" if failed_gate else "new"),
     ]
 
 
-def judge(job: Job, place: Workplace, text: str) -> GateReport:
-    """Hold a pattern's text against what this job's evidence exercised. Raises NothingProven."""
+def judge(job: Job, place: Workplace, text: str, overruled: Container[str] = ()) -> GateReport:
+    """Hold a pattern's text against what this job's evidence exercised; a person `overruled` some gates for it.
+
+    Raises NothingProven.
+    """
     if job.evidence is None or job.scenario is None:
         raise NothingProven(f"job {job.id[:8]} is {job.status} without evidence")
     try:
@@ -87,7 +92,7 @@ def judge(job: Job, place: Workplace, text: str) -> GateReport:
         grounding = Grounding.of(job.evidence, diff, job.scenario)
     except (DiffUnreadable, SnapshotDamaged, SnapshotError, NotARepository) as error:
         return GateReport(passed=(), failed=("grounding", str(error)))
-    return run_gates(text, grounding)
+    return run_gates(text, grounding, overruled)
 
 
 def _draft_text(draft: FileRef) -> tuple[str, str]:

@@ -112,9 +112,41 @@ def test_an_edit_of_an_active_pattern_is_kept_and_reported(library: Library, edi
     assert done.edited[0].digest == canonical_digest(text) != pattern.digest
     assert path.read_text() == text
     assert find_edit(library, pattern) == done.edited[0]
-    again = reconcile(library, [want(P.EDITED)])
-    assert again.edited == done.edited
-    assert nothing(again)
+
+
+def test_an_edited_pattern_leaves_the_folder_that_agents_look_in(library: Library) -> None:
+    (path,) = place(library, want(P.ACTIVE)).placed
+    path.write_text(path.read_text().replace("Fetch all", "Fetch some"))
+    digest = canonical_digest(path.read_text())
+    (edit,) = place(library, want(P.EDITED)).edited
+    assert edit.digest == digest
+    assert list(standing_files(library)) == ["candidates"]
+    assert "Fetch some" in edit.path.read_text()
+    assert find_edit(library, want(P.EDITED)) == edit
+    assert nothing(reconcile(library, [want(P.EDITED)]))
+
+
+def test_an_edit_that_an_editor_saves_to_active_once_more_is_the_one_that_counts(library: Library) -> None:
+    (path,) = place(library, want(P.ACTIVE)).placed
+    judged = path.read_text()
+    path.write_text(judged.replace("Fetch all", "Fetch some"))
+    place(library, want(P.EDITED))
+    path.write_text(judged.replace("Fetch all", "Fetch most"))
+    done = place(library, want(P.EDITED))
+    assert list(standing_files(library)) == ["candidates"]
+    assert "Fetch most" in standing_files(library)["candidates"].read_text()
+    ((_, aside),) = done.set_aside
+    assert "Fetch some" in aside.read_text(), "the edit before it is kept"
+    assert nothing(reconcile(library, [want(P.EDITED)]))
+
+
+def test_taking_an_edit_back_serves_the_judged_text_and_keeps_the_edit_aside(library: Library) -> None:
+    (path,) = place(library, want(P.ACTIVE)).placed
+    path.write_text(path.read_text().replace("Fetch all", "Fetch some"))
+    place(library, want(P.EDITED))
+    ((_, aside),) = place(library, want(P.ACTIVE)).set_aside
+    assert standing_files(library)["active"].read_text() == want(P.ACTIVE).file_text
+    assert "Fetch some" in aside.read_text()
 
 
 def test_a_text_stripped_of_its_front_matter_is_an_edit(library: Library) -> None:
