@@ -69,7 +69,8 @@ class AlertViews:
         marks = ", ".join("?" * len(BLOCKED))
         query = (
             f"SELECT id FROM jobs WHERE status IN ({marks}) AND NOT EXISTS "  # noqa: S608 - marks only
-            "(SELECT 1 FROM alerts WHERE stream = 'job-' || jobs.id AND over_at IS NULL) ORDER BY since, id"
+            "(SELECT 1 FROM alerts WHERE stream = 'job-' || jobs.id AND over_at IS NULL AND kind != 'reintroduction') "
+            "ORDER BY since, id"
         )
         return [str(row[0]) for row in self._connection.execute(query, BLOCKED).fetchall()]
 

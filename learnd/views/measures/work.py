@@ -10,6 +10,7 @@ from learnd.views.diagnosis import BLOCKED
 from learnd.views.measures.window import Measures, Window, median_seconds, milliseconds
 
 MACHINE = "machine_fault"
+REINTRODUCTION = "reintroduction"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,7 @@ def alerts(asked: Measures) -> dict[str, Alerting]:
     found: dict[str, list[_Alert]] = {}
     for kind, raised, over in _alerts(asked):
         found.setdefault(kind, []).append(_Alert(raised, over))
-    told = {kind: _alerting(asked.window, found[kind]) for kind in (*BLOCKED, MACHINE) if kind in found}
+    told = {kind: _alerting(asked.window, found[kind]) for kind in (*BLOCKED, MACHINE, REINTRODUCTION) if kind in found}
     return {kind: one for kind, one in told.items() if one.raised or one.resolved or one.open}
 
 

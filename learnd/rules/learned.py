@@ -1,0 +1,123 @@
+"""The rule that goes with a newly staged pattern, where its change allows one: the author's, else one from the change.
+
+Whoever wrote it, only what was run on both sides of the proven change is recorded. A pattern without a rule is a
+pattern all the same: nothing here fails a job. A machine that cannot isolate, or has no room, is waited for.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import structlog
+
+from learnd.crystalizer.redact import redact
+from learnd.harvest.faults import SnapshotError
+from learnd.harvest.gitfolder import NotARepository
+from learnd.lab.binds import RunRefused
+from learnd.lab.launcher import SandboxUnavailable
+from learnd.lab.trees import NoRoomForTrees
+from learnd.library.gates import hidden
+from learnd.rules.astgrep import AstGrepFailed
+from learnd.rules.bench import Bench, TooLarge, Where, laid_out
+from learnd.rules.generate import propose
+from learnd.rules.rule import Rule, RuleRefused, named, read
+from learnd.rules.target import Spot, Target
+from learnd.rules.verify import NotVerified, Verified, judge
+from learnd.steps.enqueue import recorded_snapshot
+from learnd.steps.faults import MachineFault
+from learnd.steps.scenario import stacks
+from learnd.workplace import Workplace
+from state.commands import RecordRule
+from state.job import Job
+
+log = structlog.get_logger("learnd.rules")
+
+
+def rule_name(pattern_id: str) -> str:
+    """The id that a pattern's rule has in its text and in every match."""
+    return f"pattern-{pattern_id[:16]}"
+
+
+def rule_of(job: Job, place: Workplace, pattern_id: str) -> list[RecordRule]:
+    """The verified rule of a job's pattern, where there is one. Raises MachineFault."""
+    if job.scenario is None or job.evidence is None or job.evidence.verdict != "proven":
+        return []
+    try:
+        store = place.store(job.repo_id, job.repo_path)
+        record = recorded_snapshot(job)
+        target = Target.of(record, job.scenario, job.evidence, stacks(store, record), store)
+        for language in _languages(job, target):
+            with laid_out(bench_place(place, job, f"rule-{job.id}"), _sides(target, place, job, language)) as bench:
+                spots = [spot for spot in target.spots if spot.path in bench.files["base"]]
+                found = _authored(job, bench, spots, language, pattern_id) or _extracted(bench, spots, language)
+            if found is not None:
+                return [_recorded(pattern_id, *found)]
+    except (SnapshotError, NotARepository, TooLarge, AstGrepFailed, RunRefused, OSError) as error:
+        log.warning("no rule", job=job.id[:8], reason=str(error))
+    except SandboxUnavailable as error:
+        raise MachineFault("sandbox", str(error)) from error
+    except NoRoomForTrees as error:
+        raise MachineFault("disk", str(error)) from error
+    return []
+
+
+def bench_place(place: Workplace, job: Job, name: str) -> Where:
+    """Where a bench for this job's repository may stand. Raises OSError where the repository is gone."""
+    owner = Path(job.repo_path).stat()
+    return Where(place.sandbox(), place.work_dir, place.settings.lab, (owner.st_uid, owner.st_gid), name)
+
+
+Found = tuple[Verified, str]
+
+
+def _languages(job: Job, target: Target) -> list[str]:
+    """The author's first, then those of the change."""
+    written = _written(job, "rule")
+    own = [written.language] if written else []
+    return [language for language in dict.fromkeys([*own, *target.languages]) if language in target.languages]
+
+
+def _sides(target: Target, place: Workplace, job: Job, language: str) -> dict[str, dict[str, bytes]]:
+    base, snapshot = target.code(place.store(job.repo_id, job.repo_path), language)
+    return {"base": base, "snapshot": snapshot}
+
+
+def _written(job: Job, name: str) -> Rule | None:
+    """The author's rule, where it wrote one that may be run and shown."""
+    text = job.draft.rule if job.draft else None
+    if text is None:
+        return None
+    try:
+        rule = read(text, name)
+    except RuleRefused as error:
+        log.info("the author's rule is not run", job=job.id[:8], reason=str(error))
+        return None
+    unseen = hidden(rule.text)
+    if unseen or redact(rule.text).count:
+        log.info("the author's rule is not run", job=job.id[:8], reason=unseen or "it holds a secret")
+        return None
+    return rule
+
+
+def _authored(job: Job, bench: Bench, spots: list[Spot], language: str, pattern_id: str) -> Found | None:
+    rule = _written(job, rule_name(pattern_id))
+    if rule is None or rule.language != language:
+        return None
+    try:
+        return judge(rule, bench.scan([rule.text]), bench, spots), "author"
+    except (NotVerified, AstGrepFailed) as error:
+        log.info("the author's rule does not hold", job=job.id[:8], reason=str(error))
+        return None
+
+
+def _extracted(bench: Bench, spots: list[Spot], language: str) -> Found | None:
+    found = propose(bench, spots, language, "proposed")
+    return (found, "extractive") if found is not None and not redact(found.rule.text).count else None
+
+
+def _recorded(pattern_id: str, found: Verified, source: str) -> RecordRule:
+    rule = named(found.rule, rule_name(pattern_id))
+    return RecordRule(
+        pattern_id, rule.text, rule.sha256, rule.language, "author" if source == "author" else "extractive",
+        found.matches, found.base_files, found.snapshot_files, rule.has_fix, found.fix_as_tested, found.engine,
+    )  # fmt: skip
