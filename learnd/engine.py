@@ -25,6 +25,7 @@ from learnd.alerts.dispatch import Dispatch
 from learnd.clock import iso, now, parse
 from learnd.desk import Desk
 from learnd.door import Door
+from learnd.grouping.following import ARRIVALS, ENDS, TOLD_TO_ALL, settle, take_up
 from learnd.harvest.faults import DiskFull, SnapshotError
 from learnd.harvest.gitfolder import NotARepository
 from learnd.intake import BaseTree, Intake, Seen
@@ -119,7 +120,20 @@ class Engine:
                 if isinstance(record.data, JobOpened | RunObserved) and self.views().is_forgotten(row.repo_id):
                     dismiss_jobs(self.place)  # it was being looked at while somebody had it forgotten
                 self._wake(row)
+                self._group_of(record, row)
         self.alerts.heard(recorded)
+
+    def _group_of(self, record: Recorded, row: JobRow) -> None:
+        """What happens to one job of a group, or of those that may become one, concerns the others."""
+        if row.lead is not None and row.lead != row.id and isinstance(record.data, JobDismissed | RunReopened):
+            self.runner.cancel(row.lead)
+        if record.type in TOLD_TO_ALL:
+            self.publisher.job_later(row.id)
+        if row.lead == row.id and record.type in ENDS:
+            settle(row.id, self.place)
+        if record.type in ARRIVALS and self.settings.validation.mode == "grouped":
+            for other in self.views().waiting_for_group(row.repo_id):
+                self._wake(other)
 
     def _wake(self, row: JobRow) -> None:
         self.scheduler.wake(row.id, row.repo_id, urgent=bool(row.urgent))
@@ -145,6 +159,7 @@ class Engine:
         self.runner.recover()
         settle_lost_calls(self.place)
         dismiss_jobs(self.place)
+        take_up(self.place)
         self.publisher.everything()
         self.probe_faults()  # what was wrong when the last one worked here may be mended
         if self.settings.learning_enabled:

@@ -6,6 +6,7 @@ People see and type the shortest unique prefix, at least `SHORTEST` digits, as w
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 
 SHORTEST = 8
 
@@ -20,6 +21,11 @@ def job_id(repo_id: str, task_id: str, run_id: str, moment: str) -> str:
 def pattern_id(job_id: str) -> str:
     """The id of the pattern that a job drafts."""
     return _digest("pattern", job_id)
+
+
+def group_id(service: str, members: Iterable[str]) -> str:
+    """The id of the group that these jobs, in this order, make."""
+    return _digest("group", service, *members)
 
 
 def _digest(*parts: str) -> str:

@@ -181,6 +181,11 @@ class SnapshotStore(Trees):
         status, output, _ = self._own.attempt("rev-parse", f"{checked(commit)}^@", borrow=True)
         return tuple(output.decode().split()) if status == 0 else ()
 
+    def descends(self, commit: str, ancestor: str) -> bool | None:
+        """Whether `commit` has `ancestor` in its history, or is it; None where the user's history is not there."""
+        status, _, _ = self._own.attempt("merge-base", "--is-ancestor", checked(ancestor), checked(commit), borrow=True)
+        return {0: True, 1: False}.get(status)
+
     def messages(self, base: str | None, head: str) -> tuple[str, ...]:
         """Messages of the commits after `base` up to `head`, newest first, at most 20; none when history is missing."""
         span = (f"{checked(base)}..{checked(head)}",) if base else (checked(head),)

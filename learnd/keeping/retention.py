@@ -137,12 +137,17 @@ class Round:
             for job_id, record in self._unfinished(stored):
                 stored.remove(record, spared(self._place, job_id, record))
             needed = {self._place.door.job(job_id).base_tree for job_id in self._ids(_NEEDS_BASE, repo=home.name)}
-            stored.let_go({tree for tree in needed if tree})
+            stored.let_go({tree for tree in needed if tree} | self._bases_of_groups(home.name))
             if stored.cleaning_due():
                 stored.clean()
         except (SnapshotError, DiskFull, OSError) as error:
             log.warning("snapshots not pruned", store=str(home), reason=str(error))
         return freed
+
+    def _bases_of_groups(self, repo_id: str) -> set[str]:
+        """What snapshots of groups, which are not pruned yet, are measured against: no commit holds these trees."""
+        query = "SELECT group_base FROM jobs WHERE repo_id = ? AND group_base IS NOT NULL AND freed_bytes IS NULL"
+        return {str(tree) for (tree,) in self._place.views().rows(query, (repo_id,))}
 
     def _unfinished(self, stored: StoredSnapshots) -> Iterator[tuple[str, SnapshotRecord]]:
         """Captures whose removal was recorded and not finished, and old ones whose job was ended before it heard of

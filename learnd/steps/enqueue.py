@@ -9,6 +9,7 @@ from pathlib import Path
 
 from events.values import SnapshotRecord
 from learnd.crystalizer.redact import redact
+from learnd.grouping.terms import terms
 from learnd.harvest.faults import DiskFull, SnapshotError
 from learnd.harvest.prompt import Prompt, find_prompt
 from learnd.harvest.queue import enqueue as write_queue
@@ -49,6 +50,7 @@ def enqueue(job: Job, place: Workplace, cancel: threading.Event) -> Sequence[Com
             prompt=run_prompt(run, store, record),
             history=[without_secrets(command) for command in execution_history(run)],
         )
+        grouping = terms(job, record, store, place.settings.validation)
     except RunGone as error:
         return [failure(job, place.settings, "enqueue", "run_gone", str(error))]
     except SnapshotError as error:
@@ -59,7 +61,8 @@ def enqueue(job: Job, place: Workplace, cancel: threading.Event) -> Sequence[Com
         return [failure(job, place.settings, "enqueue", "unreadable", str(error))]
     return [
         RecordQueued(
-            job.id, record.snapshot_id, queued.payload, queued.prompt, queued.prompt_source, queued.execution_history
+            job.id, record.snapshot_id, queued.payload, queued.prompt, queued.prompt_source, queued.execution_history,
+            grouping,
         )
     ]
 

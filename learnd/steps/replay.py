@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from learnd.atomic import write_atomically
+from learnd.grouping.following import left
 from learnd.harvest.faults import DiskFull, SnapshotDamaged, SnapshotError
 from learnd.harvest.gitfolder import NotARepository
 from learnd.harvest.places import put
@@ -37,6 +38,9 @@ def replay(job: Job, place: Workplace, cancel: threading.Event) -> Sequence[Comm
     record = recorded_snapshot(job)
     if job.scenario is None:
         raise NoScenario(f"job {job.id[:8]} is {job.status} without a scenario")
+    dissolved = left(job, place)
+    if dissolved:
+        return dissolved
     sandbox = place.sandbox()
     started = place.door.handle(
         StartReplay(job.id, place.boot_id, sandbox.isolation, place.settings.replay_attempts), ACTOR
@@ -71,6 +75,8 @@ def replay(job: Job, place: Workplace, cancel: threading.Event) -> Sequence[Comm
     )
     try:
         evidence = prove(request, store, sandbox, cancel)
+        if job.group is not None and job.group.several:
+            evidence = evidence.model_copy(update={"group": job.group})
         name = f"evidence{suffix(job, place)}.json"
         text = evidence.model_dump_json(indent=2) + "\n"
         try:

@@ -10,14 +10,16 @@ import hashlib
 import json
 import threading
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
-from events.values import FileRef, ScenarioCommand, SnapshotRecord
+from events.values import FileRef, Scenario, ScenarioCommand, SnapshotRecord
 from learnd.assets import agent_dir
 from learnd.atomic import write_atomically
 from learnd.clock import now
 from learnd.crystalizer.redact import redact_line
+from learnd.grouping.following import left, members_of
+from learnd.grouping.united import unite
 from learnd.harvest.faults import DiskFull, SnapshotDamaged, SnapshotError
 from learnd.harvest.gitfolder import NotARepository
 from learnd.harvest.places import put
@@ -43,9 +45,12 @@ from state.job_rules import SCENARIO_ATTEMPTS
 def synthesize_scenario(job: Job, place: Workplace, cancel: threading.Event) -> Sequence[Command]:
     """Synthesize a scenario from history, prompt, diff and templates, in that order."""
     place.progress(job.id, "looking for the command that verifies the change")
+    dissolved = left(job, place)
+    if dissolved:
+        return dissolved
     try:
         request = synthesis_request(job, place)
-        found = synthesize(request)
+        found = _found(job, place, request)
         scenario = found.model_copy(update={"reason": redact_line(found.reason)})
         text = scenario.model_dump_json(indent=2) + "\n"
         file = _put(job, place, f"scenario{suffix(job, place)}.json", text)
@@ -57,6 +62,26 @@ def synthesize_scenario(job: Job, place: Workplace, cancel: threading.Event) -> 
     except DiskFull as error:
         raise MachineFault("disk", str(error)) from error
     return [RecordScenario(job.id, scenario, file)]
+
+
+def _found(job: Job, place: Workplace, request: SynthesisRequest) -> Scenario:
+    """The scenario of the job's change; for a group's, those of all its runs in one. Raises NoScenario."""
+    if job.group is None or not job.group.several:
+        return synthesize(request)
+    return unite((one.id, _asked_of(one, request)) for one in members_of(job, place))
+
+
+def _asked_of(member: Job, request: SynthesisRequest) -> SynthesisRequest:
+    """What is known of one run of a group; files are those of the group's change."""
+    prompt = recorded_prompt(member)
+    return replace(
+        request,
+        history=_history(member),
+        prompt=prompt,
+        acceptance=acceptance_criteria(prompt) if prompt else None,
+        changed_paths=member.taken.changed_paths if member.taken else request.changed_paths,
+        also_at=_also_at(member),
+    )
 
 
 def unreadable_snapshot(job: Job, place: Workplace, error: Exception) -> RecordStall:

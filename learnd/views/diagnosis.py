@@ -31,6 +31,7 @@ MEANING = {
     "snapshotted": "the snapshot is safe; waits to be queued",
     "awaiting_approval": 'the snapshot is safe; the setting trigger = "approved" asks for a person\'s word',
     "queued": "waits for a scenario: what to execute to verify the change",
+    "waiting_for_group": "waits for more runs of the same service, to be validated together",
     "needs_manual_scenario": "nothing was found to execute that verifies the change",
     "scenario_ready": "waits to be replayed",
     "replaying": "is being replayed",
@@ -68,6 +69,8 @@ def next_command(job: JobRow, look: Look, pattern: PatternRow | None = None, *, 
             return f"learnd approve {name} --grant-usd {_missing_usd(job, look)}"
         case "skipped":
             return f"learnd approve {name} --accept-unproven" if job.cause == "no_proof" else None
+        case "waiting_for_group":
+            return f"learnd why {short(job.lead)}" if job.lead else f"learnd approve {name} --now"
         case "learned":
             return next_for_pattern(pattern) if pattern is not None else None
         case "observed" | "recorded" | "dismissed" | "superseded":
@@ -91,12 +94,17 @@ def next_for_pattern(pattern: PatternRow) -> str | None:
 def reason(job: JobRow) -> str:
     """Why the job stands where it does: the cause, and what is known of it."""
     said = ": ".join(part for part in (job.cause, job.detail) if part)
+    if job.status == "waiting_for_group" and not said:
+        return f"{MEANING[job.status]}: {job.service}"
     return said or MEANING.get(job.status, "")
 
 
 def waits_until(job: JobRow) -> str | None:
-    """When the job's next attempt comes (ISO 8601 UTC), while that lies ahead."""
-    return job.retry_at if job.retry_at is not None and job.retry_at > now() else None
+    """When the job's next attempt comes, or its group is closed (ISO 8601 UTC), while that lies ahead."""
+    at = job.retry_at
+    if job.status == "waiting_for_group":
+        at = None if job.lead or job.urgent else job.closes_at
+    return at if at is not None and at > now() else None
 
 
 def _missing_usd(job: JobRow, look: Look) -> str:

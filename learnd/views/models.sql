@@ -27,9 +27,16 @@ CREATE TABLE IF NOT EXISTS {prefix}jobs (
     tarball TEXT,
     tarball_copy TEXT,
     freed_bytes INTEGER,
+    service TEXT,
+    closes_at TEXT,
+    group_id TEXT,
+    lead TEXT,
+    group_base TEXT,
+    group_diff TEXT,
     opened_at TEXT NOT NULL,
     updated_at TEXT NOT NULL
 ) STRICT;
+CREATE INDEX IF NOT EXISTS {prefix}jobs_lead ON {prefix}jobs (lead) WHERE lead IS NOT NULL;
 CREATE INDEX IF NOT EXISTS {prefix}jobs_run ON {prefix}jobs (repo_id, task_id, run_id);
 CREATE TABLE IF NOT EXISTS {prefix}patterns (
     id TEXT PRIMARY KEY,

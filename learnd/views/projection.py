@@ -194,6 +194,19 @@ def _taken(event: e.Event) -> Columns:
     return {**_TAKEN(event), "tarball_copy": None if copy is None else copy.path}
 
 
+def _group_closed(event: e.Event) -> Columns:
+    record, urgent = attrgetter("snapshot", "urgent")(event)
+    columns: Columns = _GROUP(event)
+    if urgent:
+        columns["urgent"] = 1
+    if record is not None:
+        columns |= {"group_base": record.base_tree, "group_diff": record.diff.sha256}
+    return columns
+
+
+_NO_GROUP: Columns = {"group_id": None, "lead": None, "group_base": None, "group_diff": None}
+_GROUP = _shows(group_id="group.id", lead="group.lead", service="group.service")
+_lead: Callable[[e.Event], str] = attrgetter("group.lead")
 _TAKEN = _shows(diff_sha256="snapshot.diff.sha256", tree="snapshot.tree", tarball="snapshot.tarball.path")
 _RUN = {name: name for name in ("repo_id", "repo_path", "task_id", "run_id", "manifest_path")}
 _DETAIL = _shows(detail="detail")
@@ -204,6 +217,12 @@ _SAYS: Mapping[type[e.Event], Says] = {
     e.RunEnded: _shows(**_RUN, completed_at="completed_at", cause="outcome"),
     e.JobOpened: _shows(**_RUN, started_at="started_at", completed_at="completed_at"),
     e.SnapshotTaken: _taken,
+    e.GroupAwaited: lambda event: {**_shows(service="service", closes_at="closes_at")(event), **_NO_GROUP},
+    e.GroupClosed: _group_closed,
+    e.GroupJoined: lambda event: {
+        **_GROUP(event), "cause": "grouped", "detail": f"validated together with job {_lead(event)[:8]}"
+    },
+    e.GroupDissolved: lambda event: {**_NO_GROUP, **_DETAIL(event)},
     e.ScenarioSynthesized: _shows(scenario_source="scenario.source"),
     e.ManualScenarioSupplied: _shows(scenario_source="scenario.source"),
     e.ChangeValidated: _shows(evidence="evidence.verdict", isolation="evidence.isolation"),

@@ -9,7 +9,7 @@ from typing import TypeVar
 from learnd.ids import SHORTEST
 from learnd.views.alerts import AlertViews
 
-MODELS_VERSION = 7
+MODELS_VERSION = 8
 """Of the fold in `projection.py`; here, where asking for it costs a reading verb nothing."""
 
 ROW = TypeVar("ROW", "JobRow", "PatternRow", "RepositoryRow", "WorkTreeRow", "FaultRow")
@@ -49,6 +49,10 @@ class JobRow:
     spent_usd: float
     urgent: int
     retry_at: str | None
+    service: str | None
+    closes_at: str | None
+    group_id: str | None
+    lead: str | None
     opened_at: str
     updated_at: str
 
@@ -120,6 +124,11 @@ def _within(path: str, folder: str) -> bool:
 _REGISTERED = "repo_id NOT IN (SELECT id FROM repositories WHERE forgotten_at IS NOT NULL)"
 
 
+_LEAD_IS = "(SELECT status FROM jobs AS one WHERE one.id = jobs.lead)"
+_LEAD_RESTS = f"{_LEAD_IS} IN ('learned', 'skipped', 'dismissed', 'superseded')"
+_FOLLOWS = f"(status = 'waiting_for_group' OR (status = 'skipped' AND cause = 'grouped' AND {_LEAD_IS} = 'learned'))"
+
+
 class Views:
     """The read models on one connection. Every call is one query; nothing is cached."""
 
@@ -161,6 +170,21 @@ class Views:
         return self._rows(
             JobRow, "jobs", "repo_id = ? AND task_id = ? AND run_id = ?", (repo_id, task_id, run_id), "rowid"
         )
+
+    def waiting_for_group(self, repo_id: str | None = None) -> list[JobRow]:
+        """Jobs whose group is not closed yet, of one repository or of all, oldest first."""
+        where = "status = 'waiting_for_group' AND lead IS NULL AND (? IS NULL OR repo_id = ?)"
+        return self._rows(JobRow, "jobs", where, (repo_id, repo_id), "opened_at, rowid")
+
+    def followers(self, lead: str) -> list[JobRow]:
+        """Jobs that `lead` validates with its own and that follow what becomes of it."""
+        where = f"lead = ? AND id != lead AND {_FOLLOWS}"
+        return self._rows(JobRow, "jobs", where, (lead,), "opened_at, rowid")
+
+    def leads_at_rest(self) -> list[str]:
+        """Jobs that rest while others still follow them; none but after a crash."""
+        query = f"SELECT DISTINCT lead FROM jobs WHERE id != lead AND {_LEAD_RESTS} AND {_FOLLOWS}"  # noqa: S608 - ours
+        return [str(lead) for (lead,) in self.rows(query)]
 
     def jobs_of_task(self, repo_path: str, task_id: str) -> list[JobRow]:
         """The jobs of one task in one work tree, oldest first."""
@@ -236,7 +260,8 @@ class Views:
         """The id of a rejected pattern that came from this very change of this repository."""
         row = self._connection.execute(
             "SELECT patterns.id FROM patterns JOIN jobs ON jobs.id = patterns.job_id "
-            "WHERE patterns.status = 'rejected' AND jobs.repo_id = ? AND jobs.diff_sha256 = ? LIMIT 1",
+            "WHERE patterns.status = 'rejected' AND jobs.repo_id = ? "
+            "AND coalesce(jobs.group_diff, jobs.diff_sha256) = ? LIMIT 1",
             (repo_id, diff_sha256),
         ).fetchone()
         return str(row[0]) if row else None
@@ -251,7 +276,7 @@ class Views:
             raise Ambiguous(f"{prefix} begins the ids of {len(found)} {noun}s: give more digits")
         return found[0]
 
-    def _rows(self, kind: type[ROW], table: str, where: str, values: tuple[str, ...], order: str) -> list[ROW]:
+    def _rows(self, kind: type[ROW], table: str, where: str, values: tuple[str | None, ...], order: str) -> list[ROW]:
         columns = ", ".join(field.name for field in fields(kind))
         query = f"SELECT {columns} FROM {table} WHERE {where} ORDER BY {order}"  # noqa: S608 - names from this file
         return [kind(*row) for row in self._connection.execute(query, values).fetchall()]

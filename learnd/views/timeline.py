@@ -57,6 +57,10 @@ def facts(event: e.Event) -> str:  # noqa: PLR0912 - one case an event, nothing 
             return f"after {event.attempts} attempts: {event.cause}: {event.detail}"
         case e.JobQueued():
             return f"prompt from {event.prompt_source}" if event.prompt_source else "no prompt found"
+        case e.GroupAwaited():
+            return f"service {event.service}, until {event.closes_at}"
+        case e.GroupClosed() | e.GroupJoined():
+            return _group(event)
         case e.SnapshotStalled():
             return f"{event.cause}: expected {event.expected}, found {event.found}"
         case e.TarballRebuilt():
@@ -91,6 +95,12 @@ def facts(event: e.Event) -> str:  # noqa: PLR0912 - one case an event, nothing 
             return f"by {_who(event)}{', as edited' if event.text_body else ''}{_because(event.reason)}"
         case e.PatternSuperseded():
             return f"by {_who(event)}: {short(event.by)} takes its place{_because(event.reason)}"
+        case e.PatternServed():
+            runs = f" ({', '.join(event.runs)})" if event.runs else ""
+            return f"{event.times} time{'' if event.times == 1 else 's'} on {event.day}{runs}"
+        case e.UseReported():
+            by = f" by run {event.run}" if event.run else ""
+            return f"{event.outcome.replace('_', ' ')}{by}{f': {event.note}' if event.note else ''}"
         case e.Approval():
             return f"by {_who(event)}{_because(event.reason)}"
         case e.PatternStaged():
@@ -143,6 +153,21 @@ def _evidence(evidence: Evidence) -> str:
     if evidence.isolation == "none":
         parts.append("NOT ISOLATED")
     return ", ".join(parts)
+
+
+def _group(event: e.GroupClosed | e.GroupJoined) -> str:
+    """Who is validated with whom, and who is not and why."""
+    group = event.group
+    if isinstance(event, e.GroupJoined):
+        runs = f"{len(group.members)} runs of {group.service}"
+        return f"group {short(group.id)}, {runs}; job {short(group.lead)} validates it"
+    what = {"window": "", "expedited": ", closed early"}.get(event.cause, f", {event.cause}")
+    if group.several:
+        runs = ", ".join(member.run_id for member in group.members)
+        told = f"group {short(group.id)}, {len(group.members)} runs of {group.service} together ({runs}){what}"
+    else:
+        told = f"alone, {group.service}{what}"
+    return "; ".join((told, *([event.detail] if event.detail else ()), *event.apart))
 
 
 def _commands(commands: Sequence[object]) -> str:
