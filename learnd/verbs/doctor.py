@@ -121,7 +121,12 @@ def _sqlite() -> Check:
     found = f"SQLite {sqlite3.sqlite_version}"
     if sqlite3.sqlite_version_info < OLDEST_SQLITE:
         return Check("sqlite", "fail", found, "use a Python whose SQLite is 3.37 or newer")
-    return ok("sqlite", found)
+    from learnd.views.store import has_full_text_search  # brings pydantic
+
+    if not has_full_text_search():
+        found = f"{found} without FTS5, by which patterns are found"
+        return Check("sqlite", "fail", found, "use a Python whose SQLite has it")
+    return ok("sqlite", f"{found} with FTS5")
 
 
 def _model_key(settings: Settings) -> Check:

@@ -57,14 +57,16 @@ def _streams(book: Reading, chosen: Chosen) -> frozenset[str] | None:
         from learnd.ids import pattern_id
 
         row = book.views.job(chosen.job)
-        return frozenset((f"job-{row.id}", f"pattern-{row.pattern or pattern_id(row.id)}"))
+        pattern = row.pattern or pattern_id(row.id)
+        return frozenset((f"job-{row.id}", f"pattern-{pattern}", f"usage-{pattern}"))
     if chosen.repo is None:
         return None
     ids = _repositories(book, chosen.repo)
     found = {f"repo-{repo_id}" for repo_id in ids}
     for repo_id in ids:
         found |= {f"job-{row.id}" for row in book.views.jobs(repo_id=repo_id)}
-        found |= {f"pattern-{row.id}" for row in book.views.patterns(repo_id=repo_id)}
+        for pattern_row in book.views.patterns(repo_id=repo_id):
+            found |= {f"pattern-{pattern_row.id}", f"usage-{pattern_row.id}"}
     return frozenset(found)
 
 

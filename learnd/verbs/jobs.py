@@ -27,6 +27,7 @@ from learnd.verbs.terminal import (
 )
 from learnd.views.diagnosis import BLOCKED, HIDDEN, MEANING, next_command, reason, waits_until
 from learnd.views.queries import JobRow, NotFound, PatternRow
+from learnd.views.usage import usage_of
 
 if TYPE_CHECKING:
     from events.recorded import Recorded
@@ -227,6 +228,8 @@ def _print_job(book: Reading, row: JobRow, records: list[Recorded], evidence: Ev
     if pattern is not None:
         heading(f"Pattern {short(pattern.id)}  {pattern.status}")
         _print_timeline(book.log.read(f"pattern-{pattern.id}"))
+        if line := usage_of(book.views.rows, pattern.id).line:
+            say(f"  {line}")
     if evidence is not None:
         _print_evidence(evidence)
     files = _files(records)

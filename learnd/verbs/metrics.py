@@ -14,6 +14,7 @@ from learnd.verbs.reading import Reading, reading
 from learnd.verbs.terminal import USAGE, Column, Stop, duration, heading, print_facts, print_json, say, stamp, table
 from learnd.verbs.when import moment
 from learnd.views.measures.safety import Blocked, Hygiene, Regressions, Resolution, Reviewing, Validation
+from learnd.views.measures.use import Use
 from learnd.views.measures.window import Window, milliseconds
 from learnd.views.measures.work import Alerting, Spend, Throughput
 from learnd.views.metrics import Metrics, metrics
@@ -79,6 +80,7 @@ def _print(found: Metrics) -> None:
     _reviewing(found.reviewing)
     _regressions(found.regressions)
     _hygiene(found.pattern_hygiene)
+    _use(found.pattern_use)
     _throughput(found.throughput)
     _spend(found.model_spend, found.spent_usd)
     _alerts(found.alerts)
@@ -159,6 +161,14 @@ def _hygiene(found: Hygiene) -> None:
         ],
         2,
     )
+
+
+def _use(found: Use) -> None:
+    heading("Use by agents")
+    reports = {"helped": found.helped, "did not help": found.did_not_help, "wrong": found.wrong}
+    times = f"{found.served} time{'' if found.served == 1 else 's'}, {found.patterns} different patterns"
+    said = _counts({said: count for said, count in reports.items() if count})
+    print_facts([("served", times), ("reported by agents", said)], 2)
 
 
 def _throughput(found: Throughput) -> None:

@@ -1,4 +1,4 @@
-"""`review`: patterns that wait for a person, and one of them in full with what speaks for it."""
+"""`review`: patterns that wait for a person, and one of them in full with what speaks for it; `diff`: its edit."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from learnd.ids import short
+from learnd.verbs import beside
 from learnd.verbs.reading import Reading, reading
 from learnd.verbs.terminal import Column, ago, heading, markdown, note, print_facts, print_json, say, stamp, table
 from learnd.views.queries import PatternRow
+from learnd.views.usage import usage_of
 
 if TYPE_CHECKING:
     from events.values import Evidence
@@ -20,9 +22,11 @@ WAITING = ("candidate", "edited", "quarantined")
 def review(log: Path | None, prefix: str | None, *, everything: bool, as_json: bool) -> int:
     """List the patterns that wait for a person, or show one.
 
-    JSON: an array of `{id, title, slug, status, promoted_at, regressions, verdict, repo, job_id, manifest_path, file,
-    gate, detail, approver, reason, evidence, evidence_count, staged_at, updated_at}`, `evidence` being one line and
-    `regressions` counted since the promotion; with a pattern's id an array of one, which also has its `text`.
+    JSON: an array of `{id, title, slug, status, promoted_at, regressions, verdict, repo, job_id, manifest_path,
+    file, gate, detail, approver, reason, evidence, evidence_count, use, staged_at, updated_at}`, `evidence` being
+    one line, `use` `{served, served_on, helped, did_not_help, wrong}`, `regressions` counted since the promotion;
+    with a pattern's id an array of one, which also has its `text`, `conflicts`, `superseded_by`, `consents`, `librarian`
+    (what a model recommended) and `diff` (what was edited in its file), null where there is none.
     """
     with reading(log) as book:
         rows = [book.views.pattern(prefix)] if prefix else _rows(book, everything=everything)
@@ -77,16 +81,50 @@ def _as_json(book: Reading, row: PatternRow, *, whole: bool) -> dict[str, object
     del told["version"], told["repo_id"]
     file = file_of(book, row)
     told |= {"file": str(file) if file else None, "evidence": evidence_line(_evidence(book, row))}
+    told["use"] = asdict(usage_of(book.views.rows, row.id))
     if whole:
-        told["text"] = _text(book, row)
+        pattern = beside.pattern_of(book, row)
+        edit = beside.edit_of(book, row)
+        advice = pattern.review.told if pattern.review else None
+        told |= {
+            "text": pattern.text,
+            "conflicts": list(pattern.conflicts),
+            "superseded_by": pattern.superseded_by,
+            "consents": [consent.user for consent in pattern.consents],
+            "librarian": advice.model_dump(mode="json", exclude={"type"}) if advice else None,
+            "diff": edit[1] if edit else None,
+        }
     return told
 
 
-def _text(book: Reading, row: PatternRow) -> str:
-    """The text as the log has it: what the gates judged, or what a person promoted as their own."""
-    from state import pattern as patterns  # brings pydantic
+def diff(log: Path | None, prefix: str, *, as_json: bool) -> int:
+    """Show what was edited in a pattern's file since it was judged.
 
-    return patterns.fold(row.id, (record.data for record in book.log.read(f"pattern-{row.id}"))).text
+    JSON: `{id, status, file, sha256, diff}`; the last three are null where nothing was edited.
+    """
+    with reading(log) as book:
+        row = book.views.pattern(prefix)
+        found = beside.edit_of(book, row)
+        if as_json:
+            edit = found[0] if found else None
+            print_json(
+                {
+                    "id": row.id, "status": row.status, "file": str(edit.path) if edit else None,
+                    "sha256": edit.digest if edit else None, "diff": found[1] if found else None,
+                }
+            )  # fmt: skip
+        elif found is None:
+            note(f"pattern {short(row.id)} ({row.status}): its file is what was judged")
+        else:
+            _print_diff(found[1])
+            note(f"Next: {_next(row)}" if row.status == "edited" else f"Next: learnd review {short(row.id)}")
+    return 0
+
+
+def _print_diff(text: str) -> None:
+    for line in text.splitlines():
+        style = {"+": "green", "-": "red", "@": "cyan"}.get(line[:1]) if not line.startswith(("+++", "---")) else "bold"
+        say(line, style)
 
 
 def _print_all(book: Reading, rows: list[PatternRow], *, everything: bool) -> None:
@@ -106,6 +144,10 @@ def _print_all(book: Reading, rows: list[PatternRow], *, everything: bool) -> No
             for row in rows
         ],
     )  # fmt: skip
+    for row in rows:
+        said = beside.in_short(beside.pattern_of(book, row)) if row.status in WAITING else ""
+        if said:
+            say(f"{short(row.id)}  {said}")
     if not everything:
         note(f"Next: learnd review {short(rows[0].id)}")
 
@@ -126,12 +168,22 @@ def _print_one(book: Reading, row: PatternRow) -> None:
         facts.append(("stopped by", f"gate {row.gate}: {row.detail}"))
     if row.approver:
         facts.append(("decided by", f"{row.approver}{f': {row.reason}' if row.reason else ''}"))
+    pattern = beside.pattern_of(book, row)
+    facts += beside.facts(book, row, pattern)
     facts += [("came undone", line) for line in _regressions(book, row)]
+    if line := usage_of(book.views.rows, row.id).line:
+        facts.append(("use", line))
+    facts += [("reported", line) for line in _reports(book, row)]
     facts.append(("next", _next(row)))
     print_facts(facts)
     heading("Text")
     say()
-    markdown(_without_front_matter(_text(book, row)))
+    markdown(beside.without_front_matter(pattern.text))
+    edit = beside.edit_of(book, row)
+    if edit is not None:
+        heading(f"Edited since it was judged: {edit[0].path}")
+        _print_diff(edit[1])
+    beside.print_contradicted(book, row, pattern)
 
 
 def _regressions(book: Reading, row: PatternRow) -> list[str]:
@@ -147,24 +199,29 @@ def _regressions(book: Reading, row: PatternRow) -> list[str]:
     ]
 
 
+def _reports(book: Reading, row: PatternRow) -> list[str]:
+    """What agents said of the pattern and why, the last ten."""
+    from events.catalog import UseReported  # brings pydantic
+    from learnd.views.timeline import facts
+
+    said = [record for record in book.log.read(f"usage-{row.id}") if isinstance(record.data, UseReported)]
+    return [f"{stamp(record.at)}  {facts(record.data)}" for record in said[-10:]]
+
+
 def _next(row: PatternRow) -> str:
     name = short(row.id)
     match row.status:
         case "candidate":
             return f"learnd promote {name}   or   learnd reject {name} --reason TEXT"
         case "edited":
-            return f"learnd promote {name} --as-edited   or   learnd deprecate {name} --reason TEXT"
+            return (
+                f"learnd promote {name} --as-edited   or   learnd promote {name} --as-judged   or   "
+                f"learnd deprecate {name} --reason TEXT"
+            )
         case "quarantined":
-            return f"learnd reject {name} --reason TEXT"
+            return f"learnd reject {name} --reason TEXT   or   learnd release {name} --reason TEXT"
         case "active" | "stale":
             return f"learnd deprecate {name} --reason TEXT"
         case "deprecated" | "rejected" | "expired":
             return f"learnd restore {name}"
     return f"learnd show {short(row.job_id)}"
-
-
-def _without_front_matter(text: str) -> str:
-    if not text.startswith("---\n"):
-        return text
-    _, _, rest = text.removeprefix("---\n").partition("\n---\n")
-    return rest.lstrip("\n") or text

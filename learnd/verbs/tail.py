@@ -111,7 +111,8 @@ def _wanted(log: Path | None, job: str | None, types: frozenset[str]) -> Wanted:
             row = book.views.job(job)
         from learnd.ids import pattern_id
 
-        streams = frozenset((f"job-{row.id}", f"pattern-{row.pattern or pattern_id(row.id)}"))
+        pattern = row.pattern or pattern_id(row.id)
+        streams = frozenset((f"job-{row.id}", f"pattern-{pattern}", f"usage-{pattern}"))
     return lambda record: (not streams or record.stream in streams) and (not types or record.type in types)
 
 

@@ -20,6 +20,7 @@ from learnd.views.measures.safety import (
     reviewing,
     validation,
 )
+from learnd.views.measures.use import Use, use
 from learnd.views.measures.window import Measures, Rows, Window
 from learnd.views.measures.work import Alerting, Spend, Throughput, alerts, model_spend, throughput
 
@@ -33,6 +34,7 @@ class Metrics:
     reviewing: Reviewing
     regressions: Regressions
     pattern_hygiene: Hygiene
+    pattern_use: Use
     throughput: Throughput
     model_spend: tuple[Spend, ...]
     spent_usd: float
@@ -49,6 +51,7 @@ def metrics(rows: Rows, window: Window, repos: tuple[str, ...] | None = None) ->
         reviewing=reviewing(asked),
         regressions=regressions(asked),
         pattern_hygiene=hygiene(asked),
+        pattern_use=use(asked),
         throughput=throughput(asked),
         model_spend=spend,
         spent_usd=round(sum(day.cost_usd for day in spend), 6),

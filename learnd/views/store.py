@@ -76,8 +76,9 @@ def bring_up_to_date(log: EventLog) -> None:
     """Fold into the read models what they lack; rebuild them when they are of another version."""
     with log.writing() as connection:
         connection.execute(_CURSOR)
-        create_tables(connection)
         row = connection.execute("SELECT version, position FROM read_models").fetchone()
+        if row is not None and row[0] == VERSION:
+            create_tables(connection)  # of another version they have other columns, which no new index can name
     head, _ = log.head()
     if row is None or row[0] != VERSION or row[1] > head:
         rebuild(log)
