@@ -68,9 +68,7 @@ class Soak:
         self.heads = [committed(repository) for repository in self.repositories]
 
     def daemon(self) -> Daemon:
-        # The fewest replays that are allowed: this is about jobs, and two cores are to bear one a second.
-        settings = {"LEARND_WORKERS": "2", "LEARND_LAB__REPLAYS_MAX": "3", "TMPDIR": str(self.folder / "tmp")}
-        daemon = Daemon(self.state, **settings)
+        daemon = Daemon(self.state, LEARND_WORKERS="2", TMPDIR=str(self.folder / "tmp"))
         self.lives.append(Life(time.monotonic()))
         return daemon
 
