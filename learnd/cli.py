@@ -278,6 +278,32 @@ def alerts(
     return verb.alerts(log, as_json=json)
 
 
+@app.command(rich_help_panel=WORK, epilog="Example: learnd fix src --dry-run")
+def fix(
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="A folder or a file.")] = Path(),
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change, and change nothing.")] = False,
+    yes: Yes = False,
+    log: Log = None,
+) -> int:
+    """Apply the verified fixes of active patterns to a tree, showing first what will change."""
+    from learnd.verbs import rules
+
+    return rules.fix(log, path, dry_run=dry_run, yes=yes)
+
+
+@app.command(rich_help_panel=LOOK, epilog="Example: learnd check src --sarif > learnd.sarif")
+def check(
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="A folder or a file.")] = Path(),
+    json: Json = False,
+    sarif: Annotated[bool, typer.Option("--sarif", help="Print SARIF 2.1.0.")] = False,
+    log: Log = None,
+) -> int:
+    """Run the rules of all active patterns over a tree: 0 nothing found, 1 something was, 2 it could not be told."""
+    from learnd.verbs import rules
+
+    return rules.check(log, path, as_json=json, as_sarif=sarif)
+
+
 # --- Decide ---
 
 
@@ -328,10 +354,21 @@ def review(
     return verb.review(log, pattern, everything=everything, as_json=json)
 
 
+@app.command(rich_help_panel=DECIDE, epilog="Example: learnd diff 91ab33f0")
+def diff(pattern: Pattern, json: Json = False, log: Log = None) -> int:
+    """Show what was edited in a pattern's file since it was judged."""
+    from learnd.verbs import review as verb
+
+    return verb.diff(log, pattern, as_json=json)
+
+
 @app.command(rich_help_panel=DECIDE, epilog='Example: learnd promote 91ab33f0 --reason "read it, tried it"')
 def promote(
     pattern: Pattern,
     as_edited: Annotated[bool, typer.Option("--as-edited", help="Vouch for the file as you edited it.")] = False,
+    as_judged: Annotated[
+        bool, typer.Option("--as-judged", help="Take an edit back: what the gates judged; the edit is set aside.")
+    ] = False,
     approver: Approver = None,
     reason: Reason = "",
     log: Log = None,
@@ -339,7 +376,11 @@ def promote(
     """Serve a candidate to agents."""
     from learnd.verbs import decide
 
-    return decide.promote(log, pattern, decide.Word(approver, reason), as_edited=as_edited)
+    if as_edited and as_judged:
+        raise Stop(
+            "--as-edited and --as-judged contradict each other. Next: learnd diff PATTERN; then one", USAGE
+        )
+    return decide.promote(log, pattern, decide.Word(approver, reason), as_edited=as_edited, as_judged=as_judged)
 
 
 @app.command(rich_help_panel=DECIDE, epilog='Example: learnd reject 91ab33f0 --reason "true of this file only"')
@@ -358,31 +399,43 @@ def deprecate(pattern: Pattern, approver: Approver = None, reason: Reason = "", 
     return decide.deprecate(log, pattern, decide.Word(approver, reason))
 
 
+@app.command(rich_help_panel=DECIDE, epilog='Example: learnd restore 91ab33f0 --reason "it holds again"')
+def restore(pattern: Pattern, approver: Approver = None, reason: Reason = "", log: Log = None) -> int:
+    """Make a deprecated, rejected or expired pattern a candidate again."""
+    from learnd.verbs import decide
+
+    return decide.restore(log, pattern, decide.Word(approver, reason))
+
+
 @app.command(
-    rich_help_panel=DECIDE,
-    epilog="Example: learnd restore 91ab33f0   |   learnd restore /mnt/backups/learnd-20260131T120000Z",
+    rich_help_panel=DECIDE, epilog='Example: learnd supersede 91ab33f0 --by 5d02c7be --reason "covers joins as well"'
 )
-def restore(
-    what: Annotated[
-        str, typer.Argument(metavar="PATTERN|BACKUP", help="A pattern's id, or a folder that learnd backup made.")
+def supersede(
+    pattern: Pattern,
+    by: Annotated[
+        str, typer.Option("--by", metavar="PATTERN", help="What takes its place; promoted where it is a candidate.")
     ],
+    as_edited: Annotated[
+        bool, typer.Option("--as-edited", help="Vouch for the new one's file as you edited it.")
+    ] = False,
     approver: Approver = None,
     reason: Reason = "",
-    accept_loss: Annotated[
-        bool, typer.Option("--accept-loss", help="BACKUP: although later events are known to have existed.")
-    ] = False,
-    yes: Yes = False,
-    json: Json = False,
     log: Log = None,
 ) -> int:
-    """Make a deprecated, rejected or expired PATTERN a candidate again; or put a BACKUP in the log's place."""
-    from learnd.verbs import restore as verb
+    """Serve another pattern in a pattern's place."""
+    from learnd.verbs import decide
 
-    if verb.is_pattern(what, of_backups=yes or accept_loss or json, of_patterns=bool(approver or reason)):
-        from learnd.verbs import decide
+    return decide.supersede(log, pattern, by, decide.Word(approver, reason), as_edited=as_edited)
 
-        return decide.restore(log, what, decide.Word(approver, reason))
-    return verb.restore(log, Path(what), yes=yes, accept_loss=accept_loss, as_json=json)
+
+@app.command(
+    rich_help_panel=DECIDE, epilog='Example: learnd release 91ab33f0 --reason "the word is a column, no credential"'
+)
+def release(pattern: Pattern, approver: Approver = None, reason: Reason = "", log: Log = None) -> int:
+    """Overrule the gate that quarantined a pattern; the others judge it again."""
+    from learnd.verbs import decide
+
+    return decide.release(log, pattern, decide.Word(approver, reason))
 
 
 @app.command(rich_help_panel=DECIDE, epilog="Example: learnd regression 91ab33f0 --commit 4f2c81d")
@@ -414,6 +467,26 @@ def backup(
     from learnd.verbs import backup as verb
 
     return verb.backup(log, folder, as_json=json)
+
+
+@app.command(
+    name="restore-backup",
+    rich_help_panel=KEEP,
+    epilog="Example: learnd restore-backup /mnt/backups/learnd-20260131T120000Z",
+)
+def restore_backup(
+    folder: Annotated[Path, typer.Argument(metavar="BACKUP", help="A folder that learnd backup made.")],
+    accept_loss: Annotated[
+        bool, typer.Option("--accept-loss", help="Although later events are known to have existed.")
+    ] = False,
+    yes: Yes = False,
+    json: Json = False,
+    log: Log = None,
+) -> int:
+    """Put a backup in the log's place, showing first what that loses; the log that was there is set aside."""
+    from learnd.verbs import restore as verb
+
+    return verb.restore(log, folder, yes=yes, accept_loss=accept_loss, as_json=json)
 
 
 @app.command(rich_help_panel=KEEP, epilog="Example: learnd verify --anchors /mnt/backups/learnd-20260131T120000Z")

@@ -22,6 +22,7 @@ from learnd.harvest.gitfolder import read_small
 from learnd.library.files import FOLDER_OF, PATTERNS, Library, reconcile
 from learnd.library.folders import FolderRefused
 from learnd.library.index import IndexEntry, IndexTaken, write_index
+from learnd.library.rule_files import place_rules
 from learnd.library.wanted import wanted, wanted_of
 from learnd.manifest.block import LearndFile
 from learnd.manifest.inside import NotAFile, OutsideRepository, TooLarge
@@ -163,6 +164,9 @@ class Publisher:
             del self.troubles[mended]
         for conflict in done.conflicts:
             self.troubles[str(conflict.path)] = str(conflict)
+        texts = {row.pattern: row.text for row in place.views().rules(statuses=tuple(PatternStatus))}
+        for changed in place_rules(library, wanted_of(place.door.log, place.views(), repo_path), texts):
+            self.troubles[str(changed.path)] = str(changed)
         active = [p for p in wanted_of(place.door.log, place.views(), repo_path) if p.status is PatternStatus.ACTIVE]
         if shown:
             write_index(Path(repo_path), [IndexEntry(p.file_name, p.file_text) for p in active])

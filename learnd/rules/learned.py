@@ -18,7 +18,7 @@ from learnd.lab.launcher import SandboxUnavailable
 from learnd.lab.trees import NoRoomForTrees
 from learnd.library.gates import hidden
 from learnd.rules.astgrep import AstGrepFailed
-from learnd.rules.bench import Bench, TooLarge, Where, laid_out
+from learnd.rules.bench import Bench, Side, TooLarge, Where, laid_out
 from learnd.rules.generate import propose
 from learnd.rules.rule import Rule, RuleRefused, named, read
 from learnd.rules.target import Spot, Target
@@ -77,7 +77,7 @@ def _languages(job: Job, target: Target) -> list[str]:
     return [language for language in dict.fromkeys([*own, *target.languages]) if language in target.languages]
 
 
-def _sides(target: Target, place: Workplace, job: Job, language: str) -> dict[str, dict[str, bytes]]:
+def _sides(target: Target, place: Workplace, job: Job, language: str) -> dict[Side, dict[str, bytes]]:
     base, snapshot = target.code(place.store(job.repo_id, job.repo_path), language)
     return {"base": base, "snapshot": snapshot}
 

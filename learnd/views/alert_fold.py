@@ -18,7 +18,9 @@ _ENDS = frozenset(
     for row in jobs.JOB_ROWS
     if row.target is not None and any(status in jobs.BLOCKED for status in row.sources)
 )
-FOLLOWED = _ENDS | {"AlertRaised", "AlertDelivered", "AlertFailed", "FaultCleared", "ReviewsCaughtUp", "ReintroductionGone"}
+FOLLOWED = _ENDS | {
+    "AlertRaised", "AlertDelivered", "AlertFailed", "FaultCleared", "ReviewsCaughtUp", "ReintroductionGone",
+}  # fmt: skip
 """Types of the events that change something here."""
 BEGINS = frozenset(row.event.__name__ for row in jobs.JOB_ROWS if row.target in jobs.BLOCKED) | {"FaultRaised"}
 """Types of the events after which an alert may be due."""

@@ -94,6 +94,14 @@ CREATE TABLE IF NOT EXISTS {prefix}usage (
     wrong INTEGER NOT NULL DEFAULT 0,
     reported_at TEXT
 ) STRICT;
+-- The verified structural rule of each pattern that has one.
+CREATE TABLE IF NOT EXISTS {prefix}rules (
+    pattern TEXT PRIMARY KEY,
+    text TEXT NOT NULL,
+    sha256 TEXT NOT NULL,
+    language TEXT NOT NULL,
+    has_fix INTEGER NOT NULL
+) STRICT;
 CREATE TABLE IF NOT EXISTS {prefix}repositories (
     id TEXT PRIMARY KEY,
     version INTEGER NOT NULL,

@@ -36,8 +36,8 @@ from state import pattern as patterns
 
 VERSION = MODELS_VERSION
 TABLES = (
-    "jobs", "patterns", "repositories", "work_trees", "faults", "daemon", "measures", "alerts", "alert_channels",
-    "pattern_texts", "pattern_search", "usage", "likenesses",
+    "jobs", "patterns", "rules", "repositories", "work_trees", "faults", "daemon", "measures", "alerts",
+    "alert_channels", "pattern_texts", "pattern_search", "usage", "likenesses",
 )  # fmt: skip
 BATCH_ROWS = 5000
 """Rows that a fold of many events keeps in memory, about a kilobyte each; looked at every thousand events."""
@@ -81,6 +81,8 @@ def project(
             measured += _job(job_rows, pattern_rows, record)
         elif stream.startswith("pattern-"):
             measured += _pattern(job_rows, pattern_rows, record)
+            if record.type == "PatternRuleVerified":
+                _rule(connection, record, prefix)
             likeness_fold.follow(connection, record, prefix)
             search_fold.follow(connection, record, pattern_rows.get(stream[8:]), prefix)
         elif stream.startswith("usage-"):
@@ -217,12 +219,12 @@ _SAYS: Mapping[type[e.Event], Says] = {
     e.RunEnded: _shows(**_RUN, completed_at="completed_at", cause="outcome"),
     e.JobOpened: _shows(**_RUN, started_at="started_at", completed_at="completed_at"),
     e.SnapshotTaken: _taken,
-    e.GroupAwaited: lambda event: {**_shows(service="service", closes_at="closes_at")(event), **_NO_GROUP},
+    e.GroupAwaited: _shows(service="service", closes_at="closes_at"),
     e.GroupClosed: _group_closed,
     e.GroupJoined: lambda event: {
         **_GROUP(event), "cause": "grouped", "detail": f"validated together with job {_lead(event)[:8]}"
     },
-    e.GroupDissolved: lambda event: {**_NO_GROUP, **_DETAIL(event)},
+    e.GroupDissolved: lambda event: {**_NO_GROUP, "cause": "", **_DETAIL(event)},
     e.ScenarioSynthesized: _shows(scenario_source="scenario.source"),
     e.ManualScenarioSupplied: _shows(scenario_source="scenario.source"),
     e.ChangeValidated: _shows(evidence="evidence.verdict", isolation="evidence.isolation"),
@@ -291,6 +293,15 @@ def _pattern(job_rows: Rows, rows: Rows, record: Recorded) -> list[Measure]:
     if record.type in ("EvidenceAdded", "EvidenceWithdrawn"):
         rows.increase(pattern_id, "evidence_count", 1 if record.type == "EvidenceAdded" else -1, first=1)
     return measured
+
+
+def _rule(connection: sqlite3.Connection, record: Recorded, prefix: str) -> None:
+    assert isinstance(record.data, e.PatternRuleVerified)  # noqa: S101 - for the type checker
+    rule = record.data
+    connection.execute(
+        f"INSERT OR REPLACE INTO {prefix}rules VALUES (?, ?, ?, ?, ?)",  # noqa: S608
+        (record.stream[8:], rule.rule, rule.sha256, rule.language, int(rule.has_fix)),
+    )
 
 
 def _pattern_stood(row: Columns | None) -> PatternStood:

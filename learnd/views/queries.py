@@ -9,7 +9,7 @@ from typing import TypeVar
 from learnd.ids import SHORTEST
 from learnd.views.alerts import AlertViews
 
-MODELS_VERSION = 8
+MODELS_VERSION = 9
 """Of the fold in `projection.py`; here, where asking for it costs a reading verb nothing."""
 
 ROW = TypeVar("ROW", "JobRow", "PatternRow", "RepositoryRow", "WorkTreeRow", "FaultRow")
@@ -79,6 +79,24 @@ class PatternRow:
     last_seen: str
     staged_at: str
     updated_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class RuleRow:
+    """A pattern's verified rule, and what people are told of the pattern. `text` is the whole YAML."""
+
+    pattern: str
+    repo_id: str
+    repo_path: str
+    status: str
+    title: str
+    slug: str
+    verdict: str
+    text: str
+    sha256: str
+    language: str
+    has_fix: int
+    job_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +194,10 @@ class Views:
         where = "status = 'waiting_for_group' AND lead IS NULL AND (? IS NULL OR repo_id = ?)"
         return self._rows(JobRow, "jobs", where, (repo_id, repo_id), "opened_at, rowid")
 
+    def members(self, group_id: str) -> list[JobRow]:
+        """The jobs of a group that was closed."""
+        return self._rows(JobRow, "jobs", "group_id = ?", (group_id,), "completed_at, id")
+
     def followers(self, lead: str) -> list[JobRow]:
         """Jobs that `lead` validates with its own and that follow what becomes of it."""
         where = f"lead = ? AND id != lead AND {_FOLLOWS}"
@@ -214,6 +236,17 @@ class Views:
     def pattern(self, prefix: str) -> PatternRow:
         """The pattern whose id begins with `prefix`. Raises NotFound, Ambiguous."""
         return self._one(PatternRow, "patterns", prefix, "pattern")
+
+    def rules(self, *, statuses: tuple[str, ...] = ("active",), repo_id: str | None = None) -> list[RuleRow]:
+        """Rules of patterns of these statuses, the oldest pattern's first; none of forgotten repositories."""
+        marks = ", ".join("?" * len(statuses))
+        query = (
+            "SELECT pattern, patterns.repo_id, patterns.repo_path, patterns.status, title, slug, verdict, text, "  # noqa: S608
+            "rules.sha256, language, has_fix, patterns.job_id FROM rules JOIN patterns ON patterns.id = rules.pattern "
+            f"WHERE patterns.status IN ({marks}) AND patterns.{_REGISTERED} "
+            "AND (? IS NULL OR patterns.repo_id = ?) ORDER BY staged_at, patterns.rowid"
+        )
+        return [RuleRow(*row) for row in self._connection.execute(query, (*statuses, repo_id, repo_id)).fetchall()]
 
     def repositories(self) -> list[RepositoryRow]:
         """Every registered repository, in the order in which they were."""
