@@ -242,6 +242,17 @@ def context(
     return verb.context(log, verb.Wanted(question, run, limit, repo), as_json=json)
 
 
+@app.command(rich_help_panel=SERVE, epilog="Example: claude mcp add learnd -- learnd mcp")
+def mcp(
+    repo: Annotated[Path, typer.Option("--repo", metavar="PATH", help="The repository whose patterns count.")] = Path(),
+    log: Log = None,
+) -> int:
+    """Serve active patterns to an agent over the Model Context Protocol, on standard input and output."""
+    from learnd.verbs import mcp as verb
+
+    return verb.serve(log, repo)
+
+
 @app.command(rich_help_panel=LOOK, epilog="Example: learnd diagram job")
 def diagram(which: Annotated[Diagram, typer.Argument(help="Whose states.")]) -> int:
     """Print a state table as a Mermaid diagram."""
@@ -377,9 +388,7 @@ def promote(
     from learnd.verbs import decide
 
     if as_edited and as_judged:
-        raise Stop(
-            "--as-edited and --as-judged contradict each other. Next: learnd diff PATTERN; then one", USAGE
-        )
+        raise Stop("--as-edited and --as-judged contradict each other. Next: learnd diff PATTERN; then one", USAGE)
     return decide.promote(log, pattern, decide.Word(approver, reason), as_edited=as_edited, as_judged=as_judged)
 
 

@@ -7,6 +7,7 @@ changed but the note that something was served.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,14 +68,18 @@ class Library:
         held: list[HeldBack] = []
         while hits and len(given) < limit:
             some, hits = hits[: limit - len(given)], hits[limit - len(given) :]
-            more, back = served(self.views.rows, self.events, [hit.id for hit in some])
+            more, back = self.some([hit.id for hit in some])
             given += more
             held += back
         return given, held
 
     def everything(self) -> tuple[list[Served], list[HeldBack]]:
         """All active patterns, in the order of their promotion."""
-        return served(self.views.rows, self.events, self.ids())
+        return self.some(self.ids())
+
+    def some(self, ids: Sequence[str]) -> tuple[list[Served], list[HeldBack]]:
+        """Active patterns by their whole ids."""
+        return served(self.views.rows, self.events, ids)
 
     def ids(self) -> list[str]:
         """Of all active patterns, in the order of their promotion, whatever their files say."""

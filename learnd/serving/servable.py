@@ -62,6 +62,16 @@ class Served:
     def body(self) -> str:
         return body(self.text)
 
+    def problem(self, most: int) -> str:
+        """The problem on one line, of at most `most` characters; the title where the text has no such section."""
+        from learnd.library.sections import SectionsUnreadable, one_line, split  # noqa: PLC0415 - brings pydantic
+
+        try:
+            told = one_line(split(self.body)[1].problem)
+        except SectionsUnreadable:
+            told = self.title
+        return told if len(told) <= most else f"{told[: most - 1]}…"
+
     @property
     def evidence(self) -> str:
         """In a line: verdict, replays, tests turned, when, and by whom it was promoted."""

@@ -8,10 +8,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from learnd.ids import short
-from learnd.serving import notes
 from learnd.serving.answers import MOST, Answer, Given, Library, NoRepository, library_at
 from learnd.serving.frame import NOTICE, framed
 from learnd.verbs.reading import Reading, reading
+from learnd.verbs.serving import note_use_at
 from learnd.verbs.terminal import USAGE, Stop, note, print_json, say
 
 LONGEST_QUESTION = 256 << 10
@@ -32,8 +32,8 @@ def context(log: Path | None, wanted: Wanted, *, as_json: bool) -> int:
     """Print what matters for a question, or, without one, what there is.
 
     JSON: `{patterns: [{id, title, evidence, proof, shared, score, job, run, manifest, repository, file, digest, text}],
-    held_back: [{id, reason}], asked, active, notice, use}`; `use` is `noted`, or `not noted` where the state folder
-    cannot be written.
+    held_back: [{id, reason}], asked, active, notice, use}`; `use` is `noted`, or `not noted` where neither the state
+    folder can be written nor a daemon answers.
     """
     if wanted.question is not None and wanted.run is not None:
         raise Stop("--for and --run do not go together: a run brings its own question. Next: one of them", USAGE)
@@ -43,7 +43,8 @@ def context(log: Path | None, wanted: Wanted, *, as_json: bool) -> int:
             return _list(library, as_json=as_json)
         run, question = _question(book, library, wanted)
         answer = library.answer(question, min(wanted.limit, MOST))
-    _print(answer, as_json=as_json, noted=_note(book.place.state_dir, answer, run))
+    noted = note_use_at(book.place, [each.pattern.id for each in answer.given], run)
+    _print(answer, as_json=as_json, noted=noted)
     return 0
 
 
@@ -80,10 +81,6 @@ def _typed(question: str) -> str:
     return prompt if isinstance(prompt, str) else text
 
 
-def _note(state_dir: Path, answer: Answer, run: str | None) -> bool:
-    return notes.note(state_dir, [each.pattern.id for each in answer.given], run)
-
-
 def _print(answer: Answer, *, as_json: bool, noted: bool) -> None:
     if as_json:
         told: dict[str, object] = {"patterns": [_as_json(each) for each in answer.given]}
@@ -96,7 +93,7 @@ def _print(answer: Answer, *, as_json: bool, noted: bool) -> None:
     for held in answer.held:
         note(f"pattern {short(held.id)} is not served: {held.reason}. Next: learnd review {short(held.id)}")
     if not noted:
-        note("this use is not recorded: the state folder cannot be written here")
+        note("this use is not recorded: the state folder cannot be written here, and no daemon answers")
 
 
 def nothing(answer: Answer) -> str:
