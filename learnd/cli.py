@@ -253,6 +253,24 @@ def mcp(
     return verb.serve(log, repo)
 
 
+@app.command(rich_help_panel=SERVE, epilog="Example: learnd skills .claude/skills --dry-run")
+def skills(
+    folder: Annotated[
+        Path | None, typer.Argument(metavar="[DIR]", help="The folder of skills, such as .claude/skills.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
+    pointer: Annotated[bool, typer.Option("--pointer", help="Print a line for AGENTS.md instead.")] = False,
+    write: Annotated[bool, typer.Option("--write", help="--pointer: put the line into AGENTS.md.")] = False,
+    repo: Annotated[Path, typer.Option("--repo", metavar="PATH", help="The repository whose patterns count.")] = Path(),
+    json: Json = False,
+    log: Log = None,
+) -> int:
+    """Keep a folder of Agent Skills in step with the active patterns, touching only what learnd wrote there."""
+    from learnd.verbs import skills as verb
+
+    return verb.skills(log, verb.Wanted(folder, repo, dry_run, pointer, write), as_json=json)
+
+
 @app.command(rich_help_panel=LOOK, epilog="Example: learnd diagram job")
 def diagram(which: Annotated[Diagram, typer.Argument(help="Whose states.")]) -> int:
     """Print a state table as a Mermaid diagram."""

@@ -67,7 +67,7 @@ class LogBehind(LogUnusable):
 
     def __init__(self, path: Path, reason: str) -> None:
         super().__init__(
-            f"{path} {reason}. Nothing was written. Next: learnd restore BACKUP, or, to go on with the log as it is, "
+            f"{path} {reason}. Nothing was written. Next: learnd restore-backup BACKUP, or, to go on with the log as it is, "
             "learnd verify --accept-loss"
         )
 
@@ -112,7 +112,7 @@ def broken_in(log_path: Path, anchors: Iterable[Anchor]) -> Broken | None:
     try:
         return first_broken(connection, standing)
     except sqlite3.DatabaseError as error:
-        raise LogUnusable(f"{log_path} cannot be read: {error}. Next: learnd restore BACKUP") from error
+        raise LogUnusable(f"{log_path} cannot be read: {error}. Next: learnd restore-backup BACKUP") from error
     finally:
         connection.close()
 

@@ -1,4 +1,4 @@
-"""`learnd restore BACKUP`: the log put back as it was, with its stores, and what that loses said first.
+"""`learnd restore-backup BACKUP`: the log put back as it was, with its stores, and what that loses said first.
 
 `look` compares, `put_back` acts, both under the log's lock. Stores and quarantined texts are *added* to what stands
 there: what later snapshots left costs room and harms nothing, and a job that is opened anew finds its capture again.

@@ -90,7 +90,7 @@ def finish(log_path: Path) -> Restored:
     """Carry the order out. The caller holds the log's lock. Raises LogUnusable."""
     order = pending(log_path)
     if order is None:
-        raise LogUnusable(f"nothing was begun to be restored at {log_path}. Next: learnd restore BACKUP")
+        raise LogUnusable(f"nothing was begun to be restored at {log_path}. Next: learnd restore-backup BACKUP")
     folder = folder_aside(log_path.parent, order.at)
     try:
         if staged(log_path).exists():

@@ -40,7 +40,7 @@ def verify(log: Path | None, witnesses: Sequence[str], *, as_json: bool) -> int:
             at = broken.anchor.position
             print_json({**told, "damaged_at": at, "reason": broken.reason, "anchors": count})
         known = broken.anchor in anchors_of(book.place.log, ())
-        way = "learnd restore BACKUP, or learnd verify --accept-loss" if known else "learnd restore BACKUP"
+        way = f"learnd restore-backup BACKUP{', or learnd verify --accept-loss' if known else ''}"
         raise Stop(f"{path} {broken.reason}. Next: {way}")
     if as_json:
         told = {"ok": True, "log": path, "position": found.position, "hash": found.hash}

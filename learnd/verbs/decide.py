@@ -1,4 +1,4 @@
-"""What a person decides: approve, dismiss, promote, reject, deprecate, restore.
+"""What a person decides: approve, dismiss, promote, reject, deprecate, supersede, release, restore.
 
 Who they are is the kernel's word; `--approver` only adds the name they give.
 """
@@ -68,14 +68,15 @@ def dismiss(log: Path | None, job: str, word: Word, *, yes: bool) -> int:
     return 0
 
 
-def promote(log: Path | None, pattern: str, word: Word, *, as_edited: bool) -> int:
+def promote(log: Path | None, pattern: str, word: Word, *, as_edited: bool, as_judged: bool) -> int:
     """Serve a candidate to agents."""
     from learnd.requests import PromotePattern  # brings pydantic
 
-    reply = settled(
-        log, PromotePattern(pattern=pattern, claimed=word.approver, reason=word.reason, as_edited=as_edited)
-    )
-    say(reply.message)
+    with understood():
+        request = PromotePattern(
+            pattern=pattern, claimed=word.approver, reason=word.reason, as_edited=as_edited, as_judged=as_judged
+        )
+    say(settled(log, request).message)
     _say_where(log, pattern)
     return 0
 
@@ -96,10 +97,36 @@ def deprecate(log: Path | None, pattern: str, word: Word) -> int:
     return 0
 
 
+def supersede(log: Path | None, pattern: str, by: str, word: Word, *, as_edited: bool) -> int:
+    """Serve `by` in the pattern's place."""
+    from learnd.requests import SupersedePattern  # brings pydantic
+
+    with understood():
+        request = SupersedePattern(
+            pattern=pattern, by=by, claimed=word.approver, reason=word.reason, as_edited=as_edited
+        )
+    say(settled(log, request).message)
+    _say_where(log, by)
+    return 0
+
+
+def release(log: Path | None, pattern: str, word: Word) -> int:
+    """Overrule the gate that stopped a text."""
+    from learnd.requests import ReleasePattern  # brings pydantic
+
+    say(settled(log, ReleasePattern(pattern=pattern, claimed=word.approver, reason=word.reason)).message)
+    _say_where(log, pattern)
+    return 0
+
+
 def restore(log: Path | None, pattern: str, word: Word) -> int:
     """Make a candidate of a deprecated, rejected or expired pattern."""
+    from learnd.ids import SHORTEST
     from learnd.requests import RestorePattern  # brings pydantic
 
+    if not set(pattern) <= set("0123456789abcdef") or len(pattern) < SHORTEST:
+        step = f"learnd restore-backup {pattern}" if Path(pattern).exists() else "learnd review --all"
+        raise Stop(f"{pattern} is no pattern's id. Next: {step}", USAGE)
     say(settled(log, RestorePattern(pattern=pattern, claimed=word.approver, reason=word.reason)).message)
     _say_where(log, pattern)
     return 0

@@ -86,7 +86,7 @@ def reading(log: Path | None) -> Iterator[Reading]:
 
 def no_log(place: Place) -> str:
     if (place.state_dir / ANCHORS).exists():
-        return f"{place.log} is gone: there was one, by {ANCHORS} beside it. Next: learnd restore BACKUP"
+        return f"{place.log} is gone: there was one, by {ANCHORS} beside it. Next: learnd restore-backup BACKUP"
     return f"no log yet at {place.log}. Next: learnd init REPO"
 
 

@@ -1,4 +1,4 @@
-"""`restore BACKUP`: the log and its stores put back, after saying what that loses; and `verify --accept-loss`."""
+"""`restore-backup`: the log and its stores put back, after saying what that loses; and `verify --accept-loss`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from learnd.ids import SHORTEST
 from learnd.locate import NAME, Place
 from learnd.verbs import diagnostics
 from learnd.verbs.asking import locked
@@ -19,19 +18,6 @@ from learnd.verbs.terminal import USAGE, Stop, confirm, note, print_json, say, s
 if TYPE_CHECKING:
     from learnd.keeping.restore import Loss, Plan
     from learnd.keeping.swap import Restored
-
-
-def is_pattern(what: str, *, of_backups: bool, of_patterns: bool) -> bool:
-    """Whether `what` is a pattern's id: no folder has that name, and it is made of hexadecimal digits.
-
-    `of_backups`, `of_patterns`: whether options of the one or the other were given. Raises Stop where they do not fit.
-    """
-    pattern = not Path(what).exists() and len(what) >= SHORTEST and set(what) <= set("0123456789abcdef")
-    if pattern and of_backups:
-        raise Stop(f"{what} is a pattern's id: --yes, --accept-loss and --json are for backups", USAGE)
-    if not pattern and of_patterns:
-        raise Stop(f"{what} is no pattern's id: --approver and --reason are for patterns", USAGE)
-    return pattern
 
 
 def restore(log: Path | None, folder: Path, *, yes: bool, accept_loss: bool, as_json: bool) -> int:
@@ -137,7 +123,7 @@ def _counted(loss: Loss) -> str:
 
 
 def _again(folder: Path, plan: Plan) -> str:
-    return f"learnd restore {folder}{' --accept-loss' if plan.loss else ''}"
+    return f"learnd restore-backup {folder}{' --accept-loss' if plan.loss else ''}"
 
 
 def _say_done(restored: Restored, place: Place, *, as_json: bool) -> None:

@@ -23,10 +23,10 @@ def review(log: Path | None, prefix: str | None, *, everything: bool, as_json: b
     """List the patterns that wait for a person, or show one.
 
     JSON: an array of `{id, title, slug, status, promoted_at, regressions, verdict, repo, job_id, manifest_path,
-    file, gate, detail, approver, reason, evidence, evidence_count, use, staged_at, updated_at}`, `evidence` being
-    one line, `use` `{served, served_on, helped, did_not_help, wrong}`, `regressions` counted since the promotion;
-    with a pattern's id an array of one, which also has its `text`, `conflicts`, `superseded_by`, `consents`, `librarian`
-    (what a model recommended) and `diff` (what was edited in its file), null where there is none.
+    file, gate, detail, approver, reason, evidence, evidence_count, last_seen, use, staged_at, updated_at}`,
+    `evidence` being one line, `use` `{served, served_on, helped, did_not_help, wrong}`, `regressions` counted since the
+    promotion; with a pattern's id an array of one, which also has its `text`, `conflicts`, `superseded_by`, `consents`,
+    `librarian` (what a model recommended) and `diff` (what was edited in its file), null where there is none.
     """
     with reading(log) as book:
         rows = [book.views.pattern(prefix)] if prefix else _rows(book, everything=everything)

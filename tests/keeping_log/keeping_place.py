@@ -82,7 +82,7 @@ class Keep:
         return Path(json.loads(done.stdout)["path"])
 
     def restore(self, folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
-        return self.learnd("restore", folder, "--yes", *more)
+        return self.learnd("restore-backup", folder, "--yes", *more)
 
     def registered(self, repo: Path) -> SnapshotStore:
         """The repository, registered, and its store with one tagged snapshot of the tree as it is."""

@@ -39,7 +39,7 @@ def test_nothing_is_lost_in_silence_and_the_log_that_was_there_is_kept(keep: Kee
     assert "2 FaultRaised, 2 FaultCleared, 1 LogBackedUp" in refused.stdout
     assert keep.log.read_bytes() == before
 
-    asked = keep.learnd("restore", folder, "--accept-loss")
+    asked = keep.learnd("restore-backup", folder, "--accept-loss")
     assert (asked.returncode, "nobody is at a terminal to be asked" in asked.stderr) == (2, True)
     assert keep.log.read_bytes() == before
 
@@ -170,10 +170,12 @@ def test_refused_for_another_users_state(keep: Keep) -> None:
     assert (done.returncode, "belongs to the user with uid 12345" in done.stderr) == (1, True)
 
 
-def test_options_of_the_other_kind_of_restore_are_refused(keep: Keep) -> None:
+def test_a_backup_is_no_pattern_and_the_verb_for_it_is_named(keep: Keep) -> None:
     keep.faults(1)
-    assert "are for backups" in keep.learnd("restore", "0123456789abcdef", "--accept-loss").stderr
-    assert "are for patterns" in keep.learnd("restore", keep.backup(), "--reason", "x").stderr
+    folder = keep.backup()
+    refused = keep.learnd("restore", folder)
+    assert (refused.returncode, f"Next: learnd restore-backup {folder}" in refused.stderr) == (2, True)
+    assert "there is no pattern" in keep.learnd("restore", "0123456789abcdef").stderr
 
 
 POINTS = [
@@ -189,7 +191,7 @@ def test_killed_on_the_way_it_is_the_old_log_or_the_new_and_again_finishes_it(ke
     folder = keep.backup()
     keep.faults(1)
     old = keep.head()
-    keep.killed(at, "restore", folder, "--yes", "--accept-loss")
+    keep.killed(at, "restore-backup", folder, "--yes", "--accept-loss")
     begun = (keep.state / "restoring.json").exists()
     if not begun and not restored(keep.log):
         assert keep.head() == old, "not begun, so nothing has changed"
@@ -212,7 +214,7 @@ def test_a_restore_that_was_killed_is_finished_by_the_next_start_of_anything(kee
     keep.faults(1)
     folder = keep.backup()
     keep.faults(1)
-    assert keep.killed(at, "restore", folder, "--yes", "--accept-loss")
+    assert keep.killed(at, "restore-backup", folder, "--yes", "--accept-loss")
     assert (keep.state / "restoring.json").exists()
     with Daemon(keep.state) as daemon:
         daemon.ready()
