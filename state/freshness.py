@@ -31,6 +31,8 @@ class Freshness:
     boot_id: str | None = None
 
 
+FRESH = Freshness()
+
 FreshnessEvent = (
     e.PatternWentStale
     | e.ReverificationStarted

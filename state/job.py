@@ -59,7 +59,7 @@ AT_REST = (*TERMINAL, S.SKIPPED)
 """Nothing is owed to these: their snapshots may be pruned."""
 
 _NOT_HARVESTED = (
-    S.NEW, S.OBSERVED, S.RECORDED, S.OPENED, S.SNAPSHOT_FAILED, S.SNAPSHOTTED, S.AWAITING_APPROVAL,
+    S.NEW, S.OBSERVED, S.RECORDED, S.OPENED, S.SNAPSHOT_FAILED, S.AWAITING_APPROVAL,
 )  # fmt: skip
 ENDED = (S.DISMISSED, S.SUPERSEDED)
 """Given up, or taken back by its producer: nothing that was said of it is of interest any more."""
@@ -120,7 +120,8 @@ JOB_ROWS = (
     Row((S.LEARNED, S.VALIDATION_FAILED), e.RegressionDetected, None),
     Row(tuple(status for status in WORKING if status is not S.OBSERVED), e.JobExpedited, None, "approver, now"),
     Row(SEEN, e.ModelCallSettled, None),
-    Row((*BLOCKED, S.QUEUED), e.AlertRaised, None, "once for each time that it is blocked, or for what it brought back"),
+    # Each time that it is blocked; and, while it is being queued, for what its run brought back.
+    Row((*BLOCKED, S.SNAPSHOTTED), e.AlertRaised, None, "once"),
     Row(HARVESTED, e.ReintroductionGone, None),
     Row(ALERTED, e.AlertDelivered, None),
     Row(ALERTED, e.AlertFailed, None),

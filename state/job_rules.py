@@ -572,7 +572,8 @@ def _(command: c.RaiseReintroduction, job: Job) -> Answer:
     if wrong:
         return wrong
     if alerts.standing(job.alerts, command.pattern_id) is not None:
-        return Refused("already_raised", f"{name(job)}: the alert about pattern {command.pattern_id[:8]} stands already")
+        about = f"pattern {command.pattern_id[:8]}"
+        return Refused("already_raised", f"{name(job)}: the alert about {about} stands already")
     return (
         alerts.raised(
             job.id[:16], job.alerts, "reintroduction", command.pattern_id, command.message, command.severity

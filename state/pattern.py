@@ -13,7 +13,7 @@ from enum import StrEnum
 from events import catalog as e
 from events.values import ChangeMarks
 from state import freshness
-from state.freshness import Freshness
+from state.freshness import FRESH, Freshness
 from state.machine import Row, compile_table
 
 
@@ -130,7 +130,7 @@ class Pattern:
     rule: e.PatternRuleVerified | None = None
     reintroduced: tuple[str, ...] = ()
     """Jobs whose change brought back what it warns of."""
-    freshness: Freshness = Freshness()
+    freshness: Freshness = FRESH
 
     @property
     def stream(self) -> str:

@@ -429,7 +429,7 @@ def _(command: c.RecordReintroduction, pattern: Pattern) -> Answer:
     if wrong:
         return wrong
     if command.job_id in pattern.reintroduced:
-        return Refused("already_recorded", f"{_name(pattern)}: job {command.job_id[:8]} is known to have brought it back")
+        return Refused("already_recorded", f"{_name(pattern)}: that job {command.job_id[:8]} brought it back is known")
     return (
         e.ReintroductionDetected(
             job_id=command.job_id, path=command.path, detail=command.detail, lines=command.lines

@@ -23,6 +23,7 @@ from learnd.rules.astgrep import EVERY_FILE, AstGrepFailed, Match, nodes_argv, p
 from learnd.rules.astgrep import told as refusal
 from learnd.rules.languages import language_of
 from learnd.settings import Lab
+from learnd.workplace import Workplace
 
 Side = Literal["base", "snapshot"]
 Files = Mapping[str, bytes]
@@ -50,6 +51,12 @@ class Where:
     lab: Lab
     owner: tuple[int, int]
     name: str
+
+    @classmethod
+    def of(cls, place: Workplace, repo_path: str, name: str) -> Where:
+        """For code of the repository at `repo_path`. Raises OSError where that is gone."""
+        owner = Path(repo_path).stat()
+        return cls(place.sandbox(), place.work_dir, place.settings.lab, (owner.st_uid, owner.st_gid), name)
 
 
 class Bench:

@@ -6,8 +6,6 @@ pattern all the same: nothing here fails a job. A machine that cannot isolate, o
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import structlog
 
 from learnd.crystalizer.redact import redact
@@ -20,7 +18,7 @@ from learnd.library.gates import hidden
 from learnd.rules.astgrep import AstGrepFailed
 from learnd.rules.bench import Bench, Side, TooLarge, Where, laid_out
 from learnd.rules.generate import propose
-from learnd.rules.rule import Rule, RuleRefused, named, read
+from learnd.rules.rule import Rule, RuleRefused, named, read, rule_name
 from learnd.rules.target import Spot, Target
 from learnd.rules.verify import NotVerified, Verified, judge
 from learnd.steps.enqueue import recorded_snapshot
@@ -33,11 +31,6 @@ from state.job import Job
 log = structlog.get_logger("learnd.rules")
 
 
-def rule_name(pattern_id: str) -> str:
-    """The id that a pattern's rule has in its text and in every match."""
-    return f"pattern-{pattern_id[:16]}"
-
-
 def rule_of(job: Job, place: Workplace, pattern_id: str) -> list[RecordRule]:
     """The verified rule of a job's pattern, where there is one. Raises MachineFault."""
     if job.scenario is None or job.evidence is None or job.evidence.verdict != "proven":
@@ -47,7 +40,9 @@ def rule_of(job: Job, place: Workplace, pattern_id: str) -> list[RecordRule]:
         record = recorded_snapshot(job)
         target = Target.of(record, job.scenario, job.evidence, stacks(store, record), store)
         for language in _languages(job, target):
-            with laid_out(bench_place(place, job, f"rule-{job.id}"), _sides(target, place, job, language)) as bench:
+            with laid_out(
+                Where.of(place, job.repo_path, f"rule-{job.id}"), _sides(target, place, job, language)
+            ) as bench:
                 spots = [spot for spot in target.spots if spot.path in bench.files["base"]]
                 found = _authored(job, bench, spots, language, pattern_id) or _extracted(bench, spots, language)
             if found is not None:
@@ -59,12 +54,6 @@ def rule_of(job: Job, place: Workplace, pattern_id: str) -> list[RecordRule]:
     except NoRoomForTrees as error:
         raise MachineFault("disk", str(error)) from error
     return []
-
-
-def bench_place(place: Workplace, job: Job, name: str) -> Where:
-    """Where a bench for this job's repository may stand. Raises OSError where the repository is gone."""
-    owner = Path(job.repo_path).stat()
-    return Where(place.sandbox(), place.work_dir, place.settings.lab, (owner.st_uid, owner.st_gid), name)
 
 
 Found = tuple[Verified, str]

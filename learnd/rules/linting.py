@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from learnd.library.folders import Folder, FolderRefused, NotText
 from learnd.rules.astgrep import Match, scan
+from learnd.rules.rule import rule_name
 
 if TYPE_CHECKING:
     from learnd.views.queries import RuleRow
@@ -51,7 +52,7 @@ def find(rules: Sequence[RuleRow], path: Path) -> list[Finding]:
     if not rules:
         return []
     root, what = split_path(path)
-    names = {f"pattern-{row.pattern[:16]}": row for row in rules}
+    names = {rule_name(row.pattern): row for row in rules}
     found = [Finding(names[match.name], match) for match in scan([row.text for row in rules], root, [what])]
     return sorted(found, key=lambda one: (one.match.path, one.match.start, one.match.end, one.match.name))
 

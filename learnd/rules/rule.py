@@ -43,6 +43,11 @@ class Rule:
         return hashlib.sha256(self.text.encode()).hexdigest()
 
 
+def rule_name(pattern_id: str) -> str:
+    """The id that a pattern's rule has in its text and in every match."""
+    return f"pattern-{pattern_id[:16]}"
+
+
 def read(text: str, name: str) -> Rule:
     """The rule in `text`, under the id `name`. Raises RuleRefused."""
     if len(text.encode("utf-8", "replace")) > MAX_BYTES:

@@ -16,6 +16,7 @@ from learnd.harvest.queue import enqueue as write_queue
 from learnd.harvest.store import SnapshotStore
 from learnd.manifest.history import ExecutedCommand, execution_history
 from learnd.manifest.runs import Run
+from learnd.rules.reintroduced import brought_back
 from learnd.steps.faults import MachineFault
 from learnd.steps.run_folder import RunGone, read_again, snapshot_request
 from learnd.steps.snapshot import failure
@@ -60,6 +61,8 @@ def enqueue(job: Job, place: Workplace, cancel: threading.Event) -> Sequence[Com
     except OSError as error:
         return [failure(job, place.settings, "enqueue", "unreadable", str(error))]
     return [
+        # Before the job moves on: what it brought back is told whether anything is learned from it or not.
+        *brought_back(job, record, place),
         RecordQueued(
             job.id, record.snapshot_id, queued.payload, queued.prompt, queued.prompt_source, queued.execution_history,
             grouping,

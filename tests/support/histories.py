@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from events.values import Evidence, FileRef, FileVersion, RuleMatch, Scenario, ScenarioCommand, SnapshotRecord
+from events.values import (
+    Evidence,
+    FileRef,
+    FileVersion,
+    Group,
+    GroupMember,
+    RuleMatch,
+    Scenario,
+    ScenarioCommand,
+    SnapshotRecord,
+)
 from state import commands as c
 from state.decide import Decided, decide
 from state.job import ALERTED, BLOCKED, HARVESTED, OPEN, SEEN, WORKING, Job, JobStatus
@@ -51,6 +61,28 @@ observe = c.ObserveRun(JOB, RUN, None, "3" * 40, None)
 taken = c.RecordSnapshot(JOB, snapshot())
 capture_failed = c.RecordSnapshotFailure(JOB, "capture", "tag_refused", "no", 3, AT)
 queued = c.RecordQueued(JOB, "5f0c", FILE, FILE, "prompt.md", FILE)
+OTHER = "d4" * 32
+"""Another job of the same group."""
+
+
+def group(*jobs: str) -> Group:
+    members = tuple(GroupMember(job=job, task_id="t", run_id=job[:2]) for job in jobs)
+    return Group(id="07" * 32, service="api/", members=members, window_hours=24)
+
+
+GROUP, LED = group(JOB, OTHER), group(OTHER, JOB)
+"""A group that another job leads, and one that this job does."""
+
+awaited = c.RecordQueued(
+    JOB, "5f0c", FILE, FILE, "prompt.md", FILE, c.GroupTerms("07" * 32, ("api/",), "2026-01-03T03:04:05.000Z", 24)
+)
+several_services = c.RecordQueued(
+    JOB, "5f0c", FILE, FILE, "prompt.md", FILE, c.GroupTerms("07" * 32, ("api/", "web/"), AT, 24)
+)
+close = c.CloseGroup(JOB, LED, "window", snapshot=snapshot(base_tree="4" * 40))
+join = c.JoinGroup(JOB, GROUP)
+dissolve = c.DissolveGroup(JOB, "07" * 32, "job d4d4d4d4 is dismissed since")
+with_group = c.FinishJob(JOB, PATTERN, "grouped")
 scenario = c.RecordScenario(JOB, SCENARIO, FILE)
 no_scenario = c.RecordScenarioFailure(JOB, "no_command", "nothing to run", 2, FILE, FILE)
 supplied = c.SupplyScenario(JOB, ANNA, SCENARIO, FILE)
@@ -70,6 +102,8 @@ stalled = c.RecordStall(JOB, "digest", "aa", "bb")
 approve = c.Approve(JOB, ANNA)
 
 TO_QUEUED = (open_job(), taken, queued)
+TO_WAITING = (open_job(), taken, awaited)
+TO_LED = (*TO_WAITING, close)
 TO_READY = (*TO_QUEUED, scenario)
 TO_VALIDATED = (*TO_READY, replay, proven)
 TO_DRAFTED = (*TO_VALIDATED, crystalize, settled, drafted)
@@ -83,6 +117,7 @@ WAY_TO: dict[JobStatus, tuple[c.JobCommand, ...]] = {
     S.SNAPSHOTTED: (open_job(), taken),
     S.AWAITING_APPROVAL: (open_job("approved"), taken),
     S.QUEUED: TO_QUEUED,
+    S.WAITING_FOR_GROUP: TO_WAITING,
     S.NEEDS_MANUAL_SCENARIO: (*TO_QUEUED, no_scenario, no_scenario),
     S.SCENARIO_READY: TO_READY,
     S.REPLAYING: (*TO_READY, replay),
@@ -126,6 +161,15 @@ def job_cases() -> Iterator[Case]:
         (S.OPENED, taken, "ApprovalAwaited", (open_job("approved"),)),
         (S.AWAITING_APPROVAL, approve, "RunApproved", None),
         (S.SNAPSHOTTED, queued, "JobQueued", None),
+        (S.QUEUED, awaited, "GroupAwaited", (open_job(), taken)),
+        (S.QUEUED, several_services, "GroupClosed", (open_job(), taken)),
+        (S.WAITING_FOR_GROUP, close, "GroupClosed", None),
+        (S.WAITING_FOR_GROUP, join, "GroupJoined", None),
+        (S.QUEUED, dissolve, "GroupDissolved", TO_LED),
+        (S.SCENARIO_READY, dissolve, "GroupDissolved", (*TO_LED, scenario)),
+        (S.WAITING_FOR_GROUP, dissolve, "GroupDissolved", (*TO_WAITING, join)),
+        (S.WAITING_FOR_GROUP, with_group, "JobLearned", (*TO_WAITING, join)),
+        (S.SKIPPED, with_group, "JobLearned", (*TO_WAITING, join, c.SkipJob(JOB, "grouped"))),
         (S.QUEUED, no_scenario, "ScenarioAttemptFailed", None),
         (S.QUEUED, scenario, "ScenarioSynthesized", None),
         (S.QUEUED, no_scenario, "ManualScenarioRequired", (*TO_QUEUED, no_scenario)),
@@ -176,11 +220,12 @@ def job_cases() -> Iterator[Case]:
         if status in WORKING:
             yield Case(status, WAY_TO[status], c.SkipJob(JOB, "tombstone"), "JobSkipped")
 
-    brought_back = (*TO_QUEUED, c.RaiseReintroduction(JOB, PATTERN, "look", "P3"))
-    yield Case(S.QUEUED, TO_QUEUED, c.RaiseReintroduction(JOB, PATTERN, "look", "P3"), "AlertRaised")
+    brought_back = (open_job(), taken, c.RaiseReintroduction(JOB, PATTERN, "look", "P3"))
+    yield Case(S.SNAPSHOTTED, brought_back[:2], brought_back[-1], "AlertRaised")
     for status in HARVESTED:
-        assert WAY_TO[status][:3] == TO_QUEUED
-        way = (*brought_back, *WAY_TO[status][3:])
+        way = (*brought_back, *WAY_TO[status][2:])
+        if status is S.WAITING_FOR_GROUP:
+            way = (WAY_TO[status][0], *brought_back[1:], *WAY_TO[status][2:])
         yield Case(status, way, c.EndReintroduction(JOB, PATTERN, "not there any more"), "ReintroductionGone")
 
     for status in ALERTED:
