@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
 
 from learnd.harvest.capture import FILE, GITLINK, Entry
-from learnd.harvest.faults import PatchDoesNotApply, SnapshotError, disk_faults
+from learnd.harvest.faults import GitFailed, PatchDoesNotApply, SnapshotError, disk_faults
 from learnd.harvest.plumbing import OwnRepository, checked
 from learnd.harvest.rehash import Rehash
 
@@ -186,15 +186,38 @@ class Trees:
             wanted[path] = entry.object_id
         if not wanted:
             return {}
-        output = self._own.run("cat-file", "--batch", stdin="".join(f"{name}\n" for name in wanted.values()).encode())
+        contents = self.blobs(wanted.values())
+        return {path: contents[object_id] for path, object_id in wanted.items()}
+
+    def blobs(self, object_ids: Iterable[str]) -> dict[str, bytes]:
+        """The contents of many blobs of learnd's own, by object id. Raises GitFailed when one is gone."""
+        wanted = dict.fromkeys(object_ids)
+        if not wanted:
+            return {}
+        output = self._own.run(
+            "cat-file", "--batch", "--buffer", stdin="".join(f"{name}\n" for name in wanted).encode()
+        )
         found: dict[str, bytes] = {}
         at = 0
-        for path in wanted:
+        for name in wanted:
             head = output.index(b"\n", at)
-            size = int(output[at:head].rsplit(b" ", 1)[-1])
-            found[path] = output[head + 1 : head + 1 + size]
-            at = head + size + 2
+            facts = output[at:head].rsplit(b" ", 1)[-1]
+            if facts == b"missing":
+                raise GitFailed("cat-file", 0, f"{name} is gone")
+            found[name] = output[head + 1 : head + 1 + int(facts)]
+            at = head + int(facts) + 2
         return found
+
+    def changed_files(self, known: str, tree: str) -> dict[bytes, TreeEntry | None]:
+        """What `tree` has in other form than `known`, by path; None where it has nothing there."""
+        output = self._own.run(*_DIFF, "--raw", "--no-abbrev", "-z", checked(known), checked(tree))
+        parts = output.split(b"\0")[:-1]
+        facts = {path: head.decode().split(" ") for head, path in zip(parts[::2], parts[1::2], strict=True)}
+        sizes = self._sizes(new for _, mode, _, new, _ in facts.values() if mode not in (GITLINK, "000000"))
+        return {
+            path: None if kind == "D" else TreeEntry(os.fsdecode(path), mode, new, sizes.get(new, 0))
+            for path, (_, mode, _, new, kind) in facts.items()
+        }
 
     def restore(self, tree: str, dest: Path) -> None:
         """Write the tree's files into `dest`, a folder that is missing or empty: content, executable bits, links.
@@ -203,9 +226,7 @@ class Trees:
         SnapshotError when `dest` holds anything, GitFailed when objects are gone, DiskFull.
         """
         with disk_faults():
-            dest.mkdir(parents=True, exist_ok=True)
-            if next(os.scandir(dest), None) is not None:
-                raise SnapshotError("not_fresh", f"{dest} is not empty; a tree is restored into a fresh folder only")
+            fresh(dest)
         with self._index() as index:
             self._own.run("read-tree", checked(tree), index=index)
             self._own.run("checkout-index", "-a", index=index, work_tree=dest.resolve())
@@ -220,3 +241,10 @@ class Trees:
     def _index(self) -> Iterator[Path]:
         with disk_faults(), tempfile.TemporaryDirectory(dir=self.home, prefix="index-") as place:
             yield Path(place) / "index"
+
+
+def fresh(dest: Path) -> None:
+    """Make `dest`, or see that nothing is in it. Raises SnapshotError."""
+    dest.mkdir(parents=True, exist_ok=True)
+    if next(os.scandir(dest), None) is not None:
+        raise SnapshotError("not_fresh", f"{dest} is not empty; a tree is restored into a fresh folder only")

@@ -17,6 +17,7 @@ source), and checks there that each is still the same file that was approved.
 
 from __future__ import annotations
 
+import stat
 import subprocess
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -41,18 +42,23 @@ ETC_FILES: Final = (
 SYSTEM_LINKS: Final = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 STAGE: Final = """
 set -eu
+folders=$1 files=$2 all=$3 approved=$4
+shift 4
 mount -t tmpfs -o mode=0755,size=1m,nosuid,nodev learnd /sys
-n=0
-while [ "$1" != -- ]; do
-    if [ -d "$1" ]; then mkdir "/sys/$n"; else : > "/sys/$n"; fi
-    mount --rbind -- "$1" "/sys/$n"
-    [ "$(stat -c %d:%i "/sys/$n")" = "$2" ] || { echo "learnd: $1 changed while it was being bound" >&2; exit 1; }
-    n=$((n + 1))
-    shift 2
+mkdir $folders
+for file in $files; do : > "$file"; done
+for place in $all; do
+    mount --rbind -- "$1" "$place"
+    shift
 done
-shift
+found=$(stat -c %d:%i $all)
+[ "$found" = "$approved" ] || {
+    echo "learnd: a path changed while it was being bound:" $all "are" $found ", approved was" $approved >&2
+    exit 1
+}
 exec "$@"
 """
+"""Each program that it starts costs every replay a millisecond: what can be said of all mounts is said at once."""
 
 
 @dataclass(frozen=True)
@@ -173,12 +179,15 @@ def host_argv(mounts: Sequence[Mount], user: User) -> list[str]:
     last = [tool("choom"), "-n", "1000", "--"]
     if not user.dropped:
         return last
+    places = [f"/sys/{index}" for index in range(len(mounts))]
+    found = [mount.source.stat() for mount in mounts]
+    folders = " ".join(place for place, one in zip(places, found, strict=True) if stat.S_ISDIR(one.st_mode))
+    files = " ".join(place for place, one in zip(places, found, strict=True) if not stat.S_ISDIR(one.st_mode))
+    approved = "\n".join(f"{one.st_dev}:{one.st_ino}" for one in found)
     stage = [tool("unshare"), "--mount", "--propagation", "slave", "--", tool("sh"), "-c", STAGE, "learnd-stage"]
-    for mount in mounts:
-        found = mount.source.stat()
-        stage += [str(mount.source), f"{found.st_dev}:{found.st_ino}"]
+    stage += [folders, files, " ".join(places), approved, *(str(mount.source) for mount in mounts)]
     # Before root is dropped: what a privileged process sets, the replay cannot lower again.
-    return [*stage, "--", *last, *drop_argv(user)]
+    return [*stage, *last, *drop_argv(user)]
 
 
 def inside_argv(spec: SandboxRun) -> list[str]:

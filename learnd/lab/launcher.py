@@ -56,6 +56,12 @@ def replay_user(owner_uid: int, owner_gid: int) -> User:
     return User(owner_uid, owner_gid or NOBODY, dropped=True)
 
 
+def given_to(owner_uid: int, owner_gid: int) -> tuple[int, int] | None:
+    """Whom (uid, gid) a restored tree of this owner's is given to, so that its replay may write there; None: nobody."""
+    user = replay_user(owner_uid, owner_gid)
+    return (user.uid, user.gid) if user.dropped else None
+
+
 def drop_argv(user: User) -> list[str]:
     """The prefix that gives up root for good: no groups, no capabilities, no way back through setuid files."""
     if not user.dropped:

@@ -20,6 +20,7 @@ from pathlib import Path
 from events.values import Evidence, FileRef, HunkEvidence, MinimalChange, Scenario, SnapshotRecord, Variant
 from learnd.harvest import places
 from learnd.harvest.faults import SnapshotError
+from learnd.harvest.restoring import Restorer
 from learnd.harvest.snapshot import verify_snapshot
 from learnd.harvest.store import SnapshotStore
 from learnd.lab.ablation import ablate
@@ -29,6 +30,7 @@ from learnd.lab.environment import discover
 from learnd.lab.environments import FOLDER as ENVIRONMENTS
 from learnd.lab.environments import Setup, held_back
 from learnd.lab.hunks import UNITS_MAX
+from learnd.lab.launcher import given_to
 from learnd.lab.minimal import Smallest, minimize
 from learnd.lab.probe import watched_modules
 from learnd.lab.reading import Code, redacted
@@ -113,6 +115,7 @@ def prove(request: ProofRequest, store: SnapshotStore, sandbox: Sandbox, cancel:
             tails=watched_modules(change.source_paths, change.snapshot_files | change.base_files),
             code=Code.of(change.names, files),
             git_folder=_git_folder(workspace, request),
+            restorer=Restorer(store, given_to(request.owner_uid, request.owner_gid)),
             log=log,
         )
         evidence = _examine(request, laboratory, change)

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from events.values import Scenario, ScenarioCommand
+from learnd.harvest.restoring import Restorer
 from learnd.harvest.store import SnapshotStore
 from learnd.lab.environment import Environment
 from learnd.lab.outcomes import REPORTER_AT, Ended, instrument, read_outcome, reporter_dir
@@ -96,6 +97,7 @@ class Laboratory:
     tails: dict[str, str]
     code: Code
     git_folder: Path
+    restorer: Restorer
     log: ReplayLog = field(default_factory=ReplayLog)
 
     def replay(
@@ -116,7 +118,7 @@ class Laboratory:
 
     def _replayed(self, tree: str, seed: int, label: str, wall_s: float | None, order_seed: int | None) -> Replayed:
         deadline = time.monotonic() + min(wall_s or self.lab.timeout_seconds, self.lab.timeout_seconds)
-        place = self.workspace.fresh(lambda folder: self.store.restore(tree, folder))
+        place = self.workspace.fresh(lambda folder: self.restorer.restore(tree, folder))
         try:
             inside = self.sandbox.tree_inside(place.tree, self.mount_at)
             write_probe(place.folder / PROBE, inside, self.tails, self.sandbox.report_inside(place.report))
