@@ -21,9 +21,11 @@ _TESTING = ("test", "tests", "testing", "dev", "develop", "ci")
 _WANTED = re.compile(rf"requirements([-_.]({'|'.join(_TESTING)}))?\.txt|({'|'.join(_TESTING)})[-_]requirements\.txt")
 _NODE = ("dependencies", "devDependencies", "peerDependencies", "optionalDependencies", "workspaces", "overrides",
          "resolutions", "engines", "packageManager", "pnpm")  # fmt: skip
+_POETRY = ("dependencies", "dev-dependencies", "group", "extras", "source", "requires-poetry", "requires-plugins")
+"""Of poetry's table what asks for packages; its version and description change with every release."""
 _PYTHON = (("project", "dependencies"), ("project", "optional-dependencies"), ("project", "requires-python"),
-           ("dependency-groups",), ("build-system",), ("tool", "poetry"), ("tool", "uv"), ("tool", "pdm"),
-           ("tool", "setuptools", "dynamic"))  # fmt: skip
+           ("dependency-groups",), ("build-system",), *(("tool", "poetry", name) for name in _POETRY),
+           ("tool", "uv"), ("tool", "pdm"), ("tool", "setuptools", "dynamic"))  # fmt: skip
 
 
 def installations(

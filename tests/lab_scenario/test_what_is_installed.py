@@ -23,6 +23,8 @@ def of(before: dict[str, bytes], after: dict[str, bytes]) -> list[Installation]:
         ("pyproject.toml", b"[tool.ruff]\nline-length = 80", b"[tool.ruff]\nline-length = 120", True),
         ("pyproject.toml", b"[project]\ndependencies = []", b"[project]\ndependencies = ['six']", False),
         ("pyproject.toml", b"[dependency-groups]\ntest = []", b"[dependency-groups]\ntest = ['six']", False),
+        ("pyproject.toml", b"[tool.poetry]\nversion = '1'", b"[tool.poetry]\nversion = '2'\ndescription = 'x'", True),
+        ("pyproject.toml", b"[tool.poetry.group.dev.dependencies]\nsix = '1'", b"", False),
         ("pyproject.toml", b"[tool.poetry.dependencies]\nsix = '1'", b"[tool.poetry.dependencies]\nsix = '2'", False),
         ("package.json", b'{"scripts": {}}', b'{"scripts": {"test": "jest"}}', True),
         ("a/package.json", b"{}", b'{"devDependencies": {"jest": "1"}}', False),
