@@ -130,7 +130,7 @@ def _draft(reply: Reply, answer: Answer, reservation: Reservation, pack: Pack) -
         **{name: made[name][0] for name in ("title", *HEADINGS)},
         cited=Citations(**{name: tuple(made[name][0].splitlines()) for name in Citations.model_fields}),
         tags=reply.tags,
-        rule=made["rule"][0] or None,
+        rule=None if made["rule"][1] else made["rule"][0] or None,  # redacted, it is a rule no more
         author="openai",
         model=reservation.model,
         prompt_pack=pack.name,
