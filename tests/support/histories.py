@@ -268,7 +268,7 @@ deprecate = c.Deprecate(PATTERN, ANNA)
 edit = c.RecordEdit(PATTERN, SHA, "d4" * 32)
 endorse = c.Promote(PATTERN, ANNA, RUN.manifest_path, SHA, approvals=2)
 asked = c.StartReview(PATTERN, "boot-1", "gpt-4o", 0.1, 0.4, SHA, "librarian-v1", SHA, 2)
-answered = c.SettleReview(PATTERN, "gpt-4o", 0.02, None, "promote", ("it holds",))
+answered = c.SettleReview(PATTERN, 0.02, None, "promote", ("it holds",))
 conflict = c.RecordConflict(PATTERN, "e5" * 32, "reverse", "its change is the reverse")
 
 NOW_THERE = (FileVersion(path="a.py", object_id="5" * 40),)
@@ -326,6 +326,10 @@ def pattern_cases() -> Iterator[Case]:
     for status in (P.CANDIDATE, P.EDITED):
         yield Case(status, PATTERN_WAY_TO[status], endorse, "PatternEndorsed")
         yield Case(status, PATTERN_WAY_TO[status], c.RemindReview(PATTERN, 7, 7), "ReviewReminded")
+    begun = (*PATTERN_WAY_TO[P.STALE], reverify)
+    yield Case(P.STALE, begun, c.InterruptReverification(PATTERN, "drain"), "ReverificationInterrupted")
+    given_up = c.GiveReverificationUp(PATTERN, "not_proven", "flaky", "2" * 40, NOW_THERE)
+    yield Case(P.STALE, begun, given_up, "ReverificationFailed")
     yield Case(P.CANDIDATE, PATTERN_WAY_TO[P.CANDIDATE], asked, "PatternReviewStarted")
     for status in P:
         if status is not P.NEW:
@@ -341,10 +345,6 @@ def _asked_about(status: PatternStatus) -> tuple[c.PatternCommand, ...]:
     if status is P.STAGED:
         return (judged, asked, refused, released)
     return (judged, asked, *PATTERN_WAY_TO[status][1:])
-    begun = (*PATTERN_WAY_TO[P.STALE], reverify)
-    yield Case(P.STALE, begun, c.InterruptReverification(PATTERN, "drain"), "ReverificationInterrupted")
-    given_up = c.GiveReverificationUp(PATTERN, "not_proven", "flaky", "2" * 40, NOW_THERE)
-    yield Case(P.STALE, begun, given_up, "ReverificationFailed")
 
 
 def given(commands: tuple[c.JobCommand | c.PatternCommand, ...], entity: Job | Pattern) -> Job | Pattern:
