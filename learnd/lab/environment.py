@@ -4,7 +4,8 @@ The tree stands at the repository's original path, so editable installs import t
 leaves out because git ignores it comes from the live repository, read-only:
 
 - environment folders (`.venv`, `node_modules`, …), never one with a tracked file in it;
-- generated files beside tracked sources (`_version.py`, built extensions): copied, digested, declared as overlays;
+- generated files beside tracked sources (`_version.py`, built extensions, compiled message catalogues): copied,
+  digested, declared as overlays;
 - interpreters and environments outside the repository, at their own paths.
 
 Everything read here was written by whoever owns the repository, so nothing is believed for its name alone: an
@@ -60,7 +61,11 @@ OVERLAYS_MAX = 200
 OVERLAY_BYTES_MAX = 256 << 20
 SCANNED_FOLDERS_MAX = 4000
 
-_GENERATED = re.compile(r"(\.so|\.pyd|\.abi3\.so)$|^_?_?(version|version_info|_version)(__)?\.py$|_pb2(_grpc)?\.pyi?$")
+_GENERATED = re.compile(
+    r"(\.so|\.pyd|\.abi3\.so|\.mo)$|^_?_?(version|version_info|_version)(__)?\.py$|_pb2(_grpc)?\.pyi?$"
+)
+_BESIDE = (".py", ".pyx", ".pyi", ".po")
+"""Of which files' folders generated ones are looked for: tests that miss a compiled catalogue are skipped, mostly."""
 _MAPPING = re.compile(r"^MAPPING[^=\n]*= (\{.*\})$", re.MULTILINE)
 
 
@@ -372,9 +377,9 @@ def _within(path: Path, folder: Path) -> bool:
 
 
 def _copy_generated(repo: Path, tree_files: Collection[str], copies: Path) -> Iterator[tuple[Path, Overlay]]:
-    """Copy ignored generated files that stand beside tracked Python sources: (copy, overlay), bounded in all ways."""
+    """Copy ignored generated files that stand beside what they are made from: (copy, overlay), bounded in all ways."""
     present = _prefixes(tree_files)
-    folders = sorted({path.rpartition("/")[0] for path in tree_files if path.endswith((".py", ".pyx", ".pyi"))})
+    folders = sorted({path.rpartition("/")[0] for path in tree_files if path.endswith(_BESIDE)})
     room = OVERLAY_BYTES_MAX
     count = 0
     for folder in folders[:SCANNED_FOLDERS_MAX]:

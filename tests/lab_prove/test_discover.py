@@ -80,12 +80,14 @@ def test_code_named_by_pth_files_and_editable_finders_is_found(tmp_path: Path) -
 
 def test_generated_files_beside_sources_are_copied_with_their_digests(repo: Path, tmp_path: Path) -> None:
     built = "pkg/fast.cpython-311-x86_64-linux-gnu.so"
-    write(repo, "pkg/_version.py", built, "pkg/notes.txt", "pkg/local.py", text="v")
+    catalogue = "pkg/locale/ar/LC_MESSAGES/pkg.mo"
+    write(repo, "pkg/_version.py", built, catalogue, "pkg/notes.txt", "pkg/local.py", text="v")
     write(tmp_path, "secret_version.py")
     (repo / "pkg/planted_version.py").symlink_to(tmp_path / "secret_version.py")
-    environment = found(repo, files=("pkg/__init__.py", "pkg/tracked_version.py"))
+    sources = ("pkg/__init__.py", "pkg/tracked_version.py", "pkg/locale/ar/LC_MESSAGES/pkg.po")
+    environment = found(repo, files=sources)
     assert {overlay.path: overlay.sha256 for overlay in environment.declared} == dict.fromkeys(
-        ("pkg/_version.py", built), hashlib.sha256(b"v").hexdigest()
+        ("pkg/_version.py", built, catalogue), hashlib.sha256(b"v").hexdigest()
     )
     copies = {inside: host for host, inside in environment.overlays}
     (repo / "pkg/_version.py").write_text("changed later")
