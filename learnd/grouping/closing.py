@@ -12,6 +12,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from events.catalog import GroupClosed
 from events.values import FileRef, Group, GroupMember, SnapshotRecord
 from learnd.atomic import write_atomically
 from learnd.clock import parse
@@ -75,7 +76,8 @@ def _closing(job: Job, place: Workplace) -> list[Command]:
     members = [jobs[run.job] for run in chain.runs]
     if not job.urgent and _somebody_comes(members[0], place):
         return []
-    return _closed(_Closing(job, members, chain, _elsewhere(job, place)), place, store)
+    elsewhere = (*_already_told(members[0], place), *_elsewhere(job, place))
+    return _closed(_Closing(job, members, chain, elsewhere), place, store)
 
 
 @dataclass(frozen=True)
@@ -150,6 +152,18 @@ def _elsewhere(job: Job, place: Workplace) -> tuple[str, ...]:
         for row in rows
         if row.service == job.service and row.repo_path != job.repo_path
     )
+
+
+def _already_told(first: Job, place: Workplace) -> tuple[str, ...]:
+    """Why an earlier group of the service, closed meanwhile, was not one with this job."""
+    prefix = f"not together with job {short(first.id)}: "
+    for lead in place.views().last_leads(first.repo_path, first.service):
+        for record in place.door.log.read(f"job-{lead}"):
+            apart = record.data.apart if isinstance(record.data, GroupClosed) else ()
+            for told in apart:
+                if told.startswith(prefix):
+                    return (f"not together with job {short(lead)}: {told.removeprefix(prefix)}",)
+    return ()
 
 
 def _read(waiting: Sequence[Job], store: SnapshotStore) -> tuple[list[RunChange], dict[str, str]]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from learnd.ids import short
+from learnd.verbs.groups import group_closes_at, group_facts, group_json
 from learnd.verbs.reading import Reading, reading
 from learnd.verbs.terminal import (
     USAGE,
@@ -35,13 +36,13 @@ if TYPE_CHECKING:
 
 FIELDS = (
     "id", "repo", "task_id", "run_id", "manifest_path", "status", "evidence", "isolation", "scenario_source",
-    "pattern", "opened_at", "updated_at",
+    "pattern", "service", "group", "lead", "opened_at", "updated_at",
 )  # fmt: skip
 
 
 def as_json(job: JobRow) -> dict[str, object]:
     """A job as `jobs --json` shows it; `repo` is the path of its work tree."""
-    columns = {**asdict(job), "repo": job.repo_path}
+    columns = {**asdict(job), "repo": job.repo_path, "group": job.group_id}
     return {name: columns[name] for name in FIELDS}
 
 
@@ -121,6 +122,7 @@ def show(log: Path | None, prefix: str, *, as_json_: bool) -> int:
                 {
                     "job": {**as_json(row), **_standing(book, row)},
                     "events": [record.envelope() for record in records],
+                    "group": group_json(book, row),
                     "evidence": _evidence_json(evidence),
                     "files": _files(records),
                 }
@@ -148,7 +150,7 @@ def _standing(book: Reading, row: JobRow) -> dict[str, object]:
         "detail": row.detail,
         "spent_usd": row.spent_usd,
         "urgent": bool(row.urgent),
-        "waits_until": waits_until(row),
+        "waits_until": group_closes_at(book, row) or waits_until(row),
         "next": next_command(row, book.value, pattern_of(book, row), daemon=_daemon(book)),
     }
 
@@ -183,6 +185,7 @@ def _evidence_json(evidence: Evidence | None) -> dict[str, object] | None:
         "flaky_tests": [flaky.model_dump(mode="json") for flaky in evidence.flaky_tests],
         "minimal": evidence.minimal.model_dump(mode="json") if evidence.minimal else None,
         "attestations": [file.path for file in evidence.attestations],
+        "group": evidence.group.model_dump(mode="json") if evidence.group else None,
     }  # fmt: skip
 
 
@@ -249,7 +252,8 @@ def _facts(book: Reading, row: JobRow, pattern: PatternRow | None) -> list[tuple
     ]
     if row.urgent:
         facts.append(("urgent", "goes before all others"))
-    if until := waits_until(row):
+    facts += group_facts(book, row)
+    if until := group_closes_at(book, row) or waits_until(row):
         facts.append(("waits until", stamp(until)))
     if row.spent_usd:
         facts.append(("spent", f"${row.spent_usd:.4f}"))
@@ -292,6 +296,9 @@ def _print_evidence(evidence: Evidence) -> None:
         say(f"  flake rate below {evidence.flake_upper_bound:.0%} with 95 % confidence")
     for line in (*_became(evidence), *_smallest(evidence)):
         say(f"  {line}")
+    if evidence.group is not None:
+        runs = ", ".join(member.run_id for member in evidence.group.members)
+        say(f"  about {len(evidence.group.members)} runs together: {runs}")
     replays = [*_side("base", evidence.base), *_side("snapshot", evidence.snapshot)]
     if replays:
         columns = [

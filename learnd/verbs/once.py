@@ -23,7 +23,7 @@ from learnd.verbs.asking import engine, locked, settings_for
 from learnd.verbs.reading import no_log, place_of
 from learnd.verbs.serve import own_packages
 from learnd.verbs.start import work_tree
-from learnd.verbs.terminal import Stop, clean, clock_time, is_terminal, note, say
+from learnd.verbs.terminal import Stop, clean, clock_time, is_terminal, note, say, stamp
 from learnd.views.diagnosis import BLOCKED, next_command, reason
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from events.recorded import Recorded
     from learnd.engine import Engine
     from learnd.settings import Settings
+    from learnd.views.queries import JobRow
 
 NEAR_SECONDS = 60.0
 """A retry that is due within this is waited for."""
@@ -179,7 +180,8 @@ class _Drive:
         blocked = self._say_blocked()
         faults = self._say_faults()
         waiting = self.engine.scheduler.next_wake()
-        if waiting is not None and not faults:
+        closing = self._say_groups()
+        if waiting is not None and not faults and waiting not in closing:
             say(f"some jobs wait until {clock_time(waiting)}. Next: learnd once, later")
         candidates = self.engine.views().patterns(statuses=("candidate",), but_forgotten=True)
         if len(candidates) == 1:
@@ -187,6 +189,18 @@ class _Drive:
         elif candidates:
             say(f"{len(candidates)} patterns wait for a person. Next: learnd review")
         return int(bool(blocked or faults or waiting))
+
+    def _say_groups(self) -> set[str]:
+        """Say what waits for its group, which time closes, or a person. Returns when the windows are over."""
+        groups: dict[tuple[str, str | None], list[JobRow]] = {}
+        for row in self.engine.views().waiting_for_group():
+            groups.setdefault((row.repo_path, row.service), []).append(row)
+        for (_, service), jobs in groups.items():
+            count = "1 job waits" if len(jobs) == 1 else f"{len(jobs)} jobs wait"
+            until = stamp(min(job.closes_at or "" for job in jobs))
+            step = f"learnd approve {short(jobs[0].id)} --now, or learnd once, later"
+            say(f"{count} for more runs of {service} until {until}. Next: {step}")
+        return {job.closes_at for jobs in groups.values() for job in jobs if job.closes_at}
 
     def _say_blocked(self) -> bool:
         rows = self.engine.views().jobs(statuses=BLOCKED)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from learnd.ids import short
+from learnd.verbs.groups import group_closes_at
 from learnd.verbs.jobs import pattern_of
 from learnd.verbs.reading import Reading, place_of, reading
 from learnd.verbs.status import DaemonState, daemon_state
@@ -109,7 +110,7 @@ def _of_job(book: Reading, row: JobRow, daemon: DaemonState) -> Answer:
         pattern=row.pattern,
         path=row.manifest_path,
         files=_files_of(book, row),
-        waits_until=waits_until(row),
+        waits_until=group_closes_at(book, row) or waits_until(row),
         urgent=bool(row.urgent),
     )
 

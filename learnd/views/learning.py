@@ -18,6 +18,7 @@ from learnd.manifest.block import (
     AlertWord,
     ApprovalPart,
     Crystalizer,
+    Grouping,
     LearndFile,
     LearningBlock,
     PatternHygiene,
@@ -111,7 +112,7 @@ def learnd_file(history: History) -> LearndFile:
     return LearndFile(
         job=job.id,
         status=job.status.value,
-        reason=": ".join(part for part in (job.cause, job.detail) if part) or None,
+        reason=_with_whom(job) or ": ".join(part for part in (job.cause, job.detail) if part) or None,
         evidence=evidence.verdict if evidence else None,
         cause=evidence.cause if evidence else None,
         isolation=evidence.isolation if evidence else None,
@@ -259,11 +260,14 @@ def _validation(history: History) -> Validation:
     detail = ": ".join(part for part in (job.cause, job.detail) if part) or None
     if job.status in (JobStatus.LEARNED, JobStatus.VALIDATED, JobStatus.CRYSTALIZING, JobStatus.DRAFTED):
         detail = job.evidence.verdict if job.evidence else None
+    detail = _with_whom(job) or detail
     status, reason = validation_words(job.status.value, detail)
     stalled = history.last(e.SnapshotStalled)
     facts = stalled.data if stalled is not None and isinstance(stalled.data, e.SnapshotStalled) else None
     failed = job.evidence is not None and job.evidence.verdict not in ("proven", "pass_only")
     return Validation(
+        mode="grouped" if job.service or job.group else "per-task",
+        grouping=_grouping(job),
         status=status,
         reason=reason,
         log_path=history.file(job.evidence.log) if job.evidence and job.evidence.log else None,
@@ -271,6 +275,24 @@ def _validation(history: History) -> Validation:
         git_status_path=history.file(facts.git_status) if facts else None,
         git_log_path=history.file(facts.git_log) if facts else None,
     )
+
+
+def _grouping(job: Job) -> Grouping | None:
+    """The group and its members, as task and run; nothing while it is not closed."""
+    if job.group is None:
+        return None
+    members = tuple(f"{member.task_id}/{member.run_id}" for member in job.group.members)
+    return Grouping(id=job.group.id, members=members, window_hours=job.group.window_hours)
+
+
+def _with_whom(job: Job) -> str | None:
+    """What a run's own history does not tell: which run's job validates it, or until when it waits for others."""
+    if job.joined and job.group is not None and job.status in (JobStatus.WAITING_FOR_GROUP, JobStatus.LEARNED):
+        last = job.group.members[-1]
+        return f"validated together with run {last.run_id} of task {last.task_id}, job {last.job[:8]}"
+    if job.status is JobStatus.WAITING_FOR_GROUP:
+        return f"more runs of {job.service} may come until {job.closes_at}"
+    return None
 
 
 def _crystalizer(history: History) -> Crystalizer | None:

@@ -198,6 +198,12 @@ class Views:
         """The jobs of a group that was closed."""
         return self._rows(JobRow, "jobs", "group_id = ?", (group_id,), "completed_at, id")
 
+    def last_leads(self, repo_path: str, service: str) -> list[str]:
+        """The jobs that led the groups of a service that were closed last, at most five."""
+        where = "lead = id AND repo_path = ? AND service = ?"
+        query = f"SELECT lead FROM jobs WHERE {where} ORDER BY updated_at DESC LIMIT 5"  # noqa: S608 - words of this file
+        return [str(lead) for (lead,) in self.rows(query, (repo_path, service))]
+
     def followers(self, lead: str) -> list[JobRow]:
         """Jobs that `lead` validates with its own and that follow what becomes of it."""
         where = f"lead = ? AND id != lead AND {_FOLLOWS}"
