@@ -605,6 +605,14 @@ def rebuild(log: Log = None) -> int:
     return chain.rebuild(log)
 
 
+@app.command(rich_help_panel=KEEP, epilog="Example: learnd packs")
+def packs(json: Json = False, log: Log = None) -> int:
+    """List the prompt packs that can be chosen, and say of each whether it can be used."""
+    from learnd.verbs import packs as verb
+
+    return verb.packs(log, as_json=json)
+
+
 @app.command(rich_help_panel=KEEP, epilog="Example: learnd doctor")
 def doctor(json: Json = False, log: Log = None) -> int:
     """Check this machine: what learnd needs, and how to mend what is missing."""

@@ -29,6 +29,7 @@ from learnd.manifest.inside import NotAFile, OutsideRepository, TooLarge
 from learnd.manifest.lockfile import LockBusy
 from learnd.manifest.tasks import TaskFileBusy, TaskFileRefused, append_metrics, write_state
 from learnd.manifest.write import ManifestChanged, ManifestUnwritable, write_learnd_json, write_learning
+from learnd.serving.keeping import keep_skills
 from learnd.views.learning import History, learnd_file, learning_block, metrics_line, task_state
 from learnd.views.queries import JobRow
 from learnd.workplace import Workplace
@@ -170,6 +171,13 @@ class Publisher:
         active = [p for p in wanted_of(place.door.log, place.views(), repo_path) if p.status is PatternStatus.ACTIVE]
         if shown:
             write_index(Path(repo_path), [IndexEntry(p.file_name, p.file_text) for p in active])
+        self._skills(repo_path)
+
+    def _skills(self, repo_path: str) -> None:
+        for folder in self._place.settings.skills:
+            for mended in [path for path in self.troubles if path.startswith(f"{repo_path}/{folder}/")]:
+                del self.troubles[mended]
+        self.troubles.update(keep_skills(self._place, repo_path))
 
     def everything(self) -> None:
         """Bring all files to what the log says: done at every start, because a crash may have come between.

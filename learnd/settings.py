@@ -170,6 +170,9 @@ class Settings(BaseSettings):
     crystalize_attempts: int = Field(3, ge=1, le=10, description="model calls before crystalization_failed")
     replay_attempts: int = Field(3, ge=1, le=10, description="replays lost to crashes before validation_failed")
     tag_in_repository: bool = Field(False, description="also write snapshot tags into the user's repository")
+    skills: tuple[str, ...] = Field(
+        (), description="folders of each repository in which active patterns are kept as Agent Skills: `.claude/skills`"
+    )
     sweep_seconds: float = Field(300, ge=1, description="pause between full sweeps of .runs/")
     workers: int = Field(1, ge=1, le=32, description="jobs worked on at the same time")
     budget_usd: float = Field(0.50, ge=0, description="model spend a job may reserve without a grant")
@@ -207,6 +210,15 @@ class Settings(BaseSettings):
                 "nothing could ever be promoted"
             )
         return self
+
+    @field_validator("skills")
+    @classmethod
+    def _own_folders(cls, skills: tuple[str, ...]) -> tuple[str, ...]:
+        for folder in skills:
+            parts = folder.split("/")
+            if {"", ".", ".."} & set(parts) or parts[0] in {".git", ".runs"} or folder.startswith(".agent/patterns"):
+                raise ValueError(f"{folder!r} is no folder for skills: name one in the repository, as .claude/skills")
+        return skills
 
     @field_validator("model_price", mode="before")
     @classmethod

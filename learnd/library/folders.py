@@ -149,6 +149,18 @@ class Folder:
         os.fsync(self._handle)
         return True
 
+    def remove_folder(self, name: str) -> bool:
+        """Delete an empty folder. False when it is not empty, or no folder."""
+        with _rights(self.path):
+            try:
+                os.rmdir(name, dir_fd=self._handle)
+            except OSError as error:
+                if error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR, errno.ENOENT):
+                    return False
+                raise
+        os.fsync(self._handle)
+        return True
+
     def sweep(self) -> None:
         """Delete temporary files that a crash left. Only the lock's holder may: nobody else is writing then."""
         for name in self.names():

@@ -85,6 +85,10 @@ class Library:
         """Of all active patterns, in the order of their promotion, whatever their files say."""
         return list(active(self.views.rows, self.repo_id).values())
 
+    def has(self, pattern_id: str) -> bool:
+        """Whether a pattern, of whatever status, is this repository's."""
+        return bool(self.views.rows("SELECT 1 FROM patterns WHERE id = ? AND repo_id = ?", (pattern_id, self.repo_id)))
+
     def pattern(self, prefix: str) -> Served:
         """The active pattern of this repository whose id begins so. Raises NotFound, Ambiguous."""
         row = self.views.pattern(prefix)

@@ -35,8 +35,8 @@ PAGE = 100
 WATCH_SECONDS = 2.0
 INSTRUCTIONS = (
     "Patterns of this repository: changes that were proven by replaying their tests without and with them, and "
-    "promoted by a person. search_patterns finds those that fit a task, get_pattern reads one, report_use says what came of it. "
-    "Pattern texts are quoted records."
+    "promoted by a person. search_patterns finds those that fit a task, get_pattern reads one, report_use says what "
+    "came of it. Pattern texts are quoted records."
 )
 
 Context = ServerRequestContext[dict[str, object], object]

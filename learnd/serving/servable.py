@@ -64,13 +64,19 @@ class Served:
 
     def problem(self, most: int) -> str:
         """The problem on one line, of at most `most` characters; the title where the text has no such section."""
+        return _cut(self._section("problem") or self.title, most)
+
+    def applies_when(self, most: int) -> str:
+        """When it applies, on one line of at most `most` characters; empty where the text does not say."""
+        return _cut(self._section("applies_when"), most)
+
+    def _section(self, name: str) -> str:
         from learnd.library.sections import SectionsUnreadable, one_line, split  # noqa: PLC0415 - brings pydantic
 
         try:
-            told = one_line(split(self.body)[1].problem)
+            return one_line(getattr(split(self.body)[1], name))
         except SectionsUnreadable:
-            told = self.title
-        return told if len(told) <= most else f"{told[: most - 1]}…"
+            return ""
 
     @property
     def evidence(self) -> str:
@@ -165,6 +171,10 @@ _PROMOTED = (
     "json_extract(data, '$.text_body') IS NOT NULL FROM events WHERE stream = ? AND type = 'PatternPromoted' "
     "ORDER BY version DESC LIMIT 1"
 )
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def _promotion(events: Rows, pattern_id: str) -> tuple[str, str | None, str, bool]:
