@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from events.values import Evidence, ReplayOutcome
+from events.values import Evidence, HunkEvidence, ReplayOutcome
 from learnd.crystalizer.change import Basis, Change, Quote, commands, exercised_change, named_tests
 from learnd.crystalizer.draft import DraftRequest, plain, safe
 from learnd.crystalizer.pack import Pack
@@ -88,7 +88,7 @@ def _data(request: DraftRequest, change: Change, room: int) -> tuple[str, list[s
         cuts.append("The prompt is cut short.")
     sections += ["# Prompt of the run", "\n".join(shorter), facts]
     room -= sum(_size(section) for section in sections)
-    hunks, shown, hidden = _hunks(change.quotes, room)
+    hunks, shown, hidden = _hunks(change.quotes, room, request.evidence.hunks)
     counts += hidden
     if shown < sum(len(quote.lines) for quote in change.quotes):
         total = sum(len(quote.lines) for quote in change.quotes)
@@ -109,39 +109,76 @@ def _facts(request: DraftRequest) -> str:
     lines.append(f"verdict: {evidence.verdict}{f' ({evidence.cause})' if evidence.cause else ''}")
     lines.append(f"without the change: {_outcomes(evidence.base)}")
     lines.append(f"with the change: {_outcomes(evidence.snapshot)}")
-    tests = named_tests(evidence)
-    lines += [f"test: {' '.join(test.split())[:300]}" for test in tests[:_NAMED_MAX]]
-    if len(tests) > _NAMED_MAX:
-        lines.append(f"and {len(tests) - _NAMED_MAX} more tests")
+    lines += _per_test(evidence)
+    lines += [f"with the change, under {variant.name}: failed" for variant in evidence.variants if not variant.ok]
     detail = _detail(evidence)
     return "\n".join([*lines, *(["failure without the change:", detail] if detail else [])])
 
 
+def _per_test(evidence: Evidence) -> list[str]:
+    """What became of each test from the base to the snapshot, where the runner named them."""
+    turned = evidence.transitions
+    if turned is None:
+        return _listed("tests named in the replays", len(named_tests(evidence)), named_tests(evidence))
+    lines = _listed("from failing to passing", turned.fail_to_pass.count, turned.fail_to_pass.ids)
+    lines.append(f"passing both ways: {turned.pass_to_pass.count}")
+    lines += _listed("failing both ways", turned.fail_to_fail.count, turned.fail_to_fail.ids)
+    lines += _listed("from passing to failing", turned.pass_to_fail.count, turned.pass_to_fail.ids)
+    flaky = [f"{flake.test} ({flake.failed} of {flake.runs}, {flake.side})" for flake in evidence.flaky_tests]
+    return lines + _listed("flaky", len(flaky), flaky)
+
+
+def _listed(what: str, count: int, tests: Sequence[str]) -> list[str]:
+    """A list of test ids under how many there are; nothing for none."""
+    shown = [f"- {' '.join(test.split())[:300]}" for test in tests[:_NAMED_MAX]]
+    more = [f"- and {count - len(shown)} more"] if count > len(shown) else []
+    return [f"{what} ({count}):", *shown, *more] if count else []
+
+
 def _outcomes(replays: Sequence[ReplayOutcome]) -> str:
     causes = sorted({replay.cause for replay in replays if replay.cause})
-    passed = sum(replay.ok for replay in replays)
-    return f"{passed} of {len(replays)} replays passed" + (f"; failed by {', '.join(causes)}" if causes else "")
+    passed = [replay for replay in replays if replay.ok]
+    counts = passed[0].counts if passed else None
+    tests = f" ({counts.passed} passed{f', {counts.skipped} skipped' if counts.skipped else ''})" if counts else ""
+    failed = f"; failed by {', '.join(causes)}" if causes else ""
+    return f"{len(passed)} of {len(replays)} replays passed{tests}{failed}"
 
 
 def _detail(evidence: Evidence) -> str:
     return next((plain(replay.detail)[:_DETAIL_CHARS] for replay in evidence.base if replay.detail.strip()), "")
 
 
-def _hunks(quotes: Iterable[Quote], room: int) -> tuple[str, int, int]:
+def _hunks(quotes: Iterable[Quote], room: int, verdicts: Sequence[HunkEvidence] = ()) -> tuple[str, int, int]:
     """As much of the quotes as fits: their text, the number of diff lines shown, the number redacted."""
     parts: list[str] = []
     shown = counts = 0
     for quote in quotes:
-        head = f"## {quote.name}, lines {quote.first}-{quote.last}"
+        head = f"## {quote.name}, lines {quote.first}-{quote.last}{_turned_by(quote, verdicts)}"
         text, hidden = safe(quote.text)
-        lines = _fit(text.split("\n"), room - _size(head))
+        every = text.split("\n")
+        lines = _fit(every, room - _size(head) - 60)
         if not lines:
             break
         counts += hidden
         shown += len(lines)
+        lines += [f"[cut here: {len(every) - len(lines)} more lines of this hunk]"] if len(lines) < len(every) else []
         parts.append("\n".join([head, *lines]))
         room -= _size(parts[-1]) + 4
     return "\n\n".join(parts), shown, counts
+
+
+def _turned_by(quote: Quote, verdicts: Sequence[HunkEvidence]) -> str:
+    """How many tests failed again when what is quoted was reverted alone."""
+    here = [
+        hunk
+        for hunk in verdicts
+        if hunk.verdict == "exercised"
+        and hunk.file == quote.path
+        and quote.first <= max(hunk.lines)
+        and min(hunk.lines) <= quote.last
+    ]
+    turned = {test for hunk in here for test in hunk.turned}
+    return f" (reverted alone: {len(turned)} test(s) failed again)" if turned else ""
 
 
 def _fit(lines: Sequence[str], room: int) -> list[str]:

@@ -22,6 +22,7 @@ from learnd.crystalizer.draft import Draft, DraftRequest
 from learnd.crystalizer.failures import CallFailed, ParameterRefused
 from learnd.crystalizer.openai_author import Reservation, call, estimate
 from learnd.crystalizer.pack import Pack, PackInvalid, find_pack
+from learnd.crystalizer.packs import where, written_by_agents
 from learnd.spending import CAPS, month_of, no_room, reservation, settlement
 from learnd.steps.faults import Cancelled, MachineFault
 from learnd.workplace import Workplace
@@ -164,6 +165,9 @@ def written_by_a_model(job: Job, place: Workplace, request: DraftRequest, cancel
         pack = find_pack(place.settings.prompt_pack)
     except PackInvalid as error:
         raise MachineFault("model", str(error)) from error
+    tree = written_by_agents(where(pack.name), [tree.path for tree in place.views().work_trees()])
+    if tree is not None:
+        raise MachineFault("model", f"prompt pack {where(pack.name)} lies in {tree}, which agents write. Next: move it")
     try:
         return ModelCalls(job, place, cancel, request, pack).draft()
     except NotStarted:
