@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tomllib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final, cast
@@ -20,8 +21,9 @@ from typing import Annotated, Final, cast
 from pydantic import Field, TypeAdapter, ValidationError
 
 from events.values import Value
-from learnd.assets import agent_dir
+from learnd.assets import AssetsMissing
 from learnd.crystalizer.draft import Reply, ReplyInvalid, read_reply
+from learnd.crystalizer.packs import where
 
 _NEEDED: Final = frozenset(name for name, field in Reply.model_fields.items() if field.is_required())
 _FILES_MAX: Final = 50
@@ -57,27 +59,42 @@ class Pack:
     stamp: str
 
 
-def find_pack(name: str) -> Pack:
-    """The shipped pack of this name. Raises PackInvalid, AssetsMissing."""
-    return load_pack(agent_dir() / "prompt-packs" / name)
+@dataclass(frozen=True)
+class Form:
+    """What a pack asks a model to fill in. `read` raises ReplyInvalid for what is no such reply."""
+
+    fields: frozenset[str]
+    needed: frozenset[str]
+    read: Callable[[object], object]
 
 
-def load_pack(folder: Path) -> Pack:
+DRAFT: Final = Form(frozenset(Reply.model_fields), _NEEDED, read_reply)
+
+
+def find_pack(name: str, form: Form = DRAFT) -> Pack:
+    """The operator's pack of this name, else the shipped one. Raises PackInvalid."""
+    try:
+        return load_pack(where(name), form)
+    except AssetsMissing as error:
+        raise PackInvalid(f"prompt pack {name}: {error}") from error
+
+
+def load_pack(folder: Path, form: Form = DRAFT) -> Pack:
     """Read and validate a pack. Raises PackInvalid."""
     files = _read(folder)
     try:
-        head = _Head.model_validate(tomllib.loads(_text(files, "pack.toml")))
-        examples = TypeAdapter(tuple[Example, ...]).validate_json(_text(files, "few-shot.json"))
-        schema = TypeAdapter(dict[str, object]).validate_json(_text(files, "schema.json"))
+        head = _Head.model_validate(tomllib.loads(_text(folder, files, "pack.toml")))
+        examples = TypeAdapter(tuple[Example, ...]).validate_json(_text(folder, files, "few-shot.json"))
+        schema = TypeAdapter(dict[str, object]).validate_json(_text(folder, files, "schema.json"))
     except (tomllib.TOMLDecodeError, ValidationError) as error:
-        raise PackInvalid(f"prompt pack {folder}: {error}") from error
+        raise PackInvalid(f"prompt pack {folder}: {_first(error)}") from error
     if head.name != folder.name:
         raise PackInvalid(f"prompt pack {folder}: pack.toml names it {head.name!r}; folder and name must agree")
-    instructions = _text(files, "instructions.md").strip()
+    instructions = _text(folder, files, "instructions.md").strip()
     if not instructions:
         raise PackInvalid(f"prompt pack {folder}: instructions.md is empty")
-    _check_schema(folder, schema)
-    _check_examples(folder, examples)
+    _check_schema(folder, schema, form)
+    _check_examples(folder, examples, form)
     return Pack(head.name, head.version, instructions, examples, schema, stamp(files))
 
 
@@ -94,7 +111,9 @@ def stamp(files: dict[str, bytes]) -> str:
 def _read(folder: Path) -> dict[str, bytes]:
     """Every file below `folder` by its relative name. Links are refused: the stamp must cover what is read."""
     if not folder.is_dir() or folder.is_symlink():
-        raise PackInvalid(f"prompt pack {folder}: no such folder. Next: set prompt_pack to one beside it")
+        raise PackInvalid(
+            f"prompt pack {folder}: no such folder. Next: set prompt_pack to one that `learnd packs` names"
+        )
     files: dict[str, bytes] = {}
     size = 0
     for path in sorted(folder.rglob("*")):
@@ -110,16 +129,25 @@ def _read(folder: Path) -> dict[str, bytes]:
     return files
 
 
-def _text(files: dict[str, bytes], name: str) -> str:
+def _text(folder: Path, files: dict[str, bytes], name: str) -> str:
     if name not in files:
-        raise PackInvalid(f"prompt pack: {name} is missing")
+        raise PackInvalid(f"prompt pack {folder}: {name} is missing")
     try:
         return files[name].decode()
     except UnicodeDecodeError as error:
-        raise PackInvalid(f"prompt pack: {name} is not UTF-8: {error}") from error
+        raise PackInvalid(f"prompt pack {folder}: {name} is not UTF-8: {error}") from error
 
 
-def _check_schema(folder: Path, schema: dict[str, object]) -> None:
+def _first(error: tomllib.TOMLDecodeError | ValidationError) -> str:
+    """What is wrong first, on one line."""
+    if isinstance(error, tomllib.TOMLDecodeError):
+        return f"pack.toml: {error}"
+    first = error.errors(include_input=False, include_url=False)[0]
+    file = {"_Head": "pack.toml", "dict[str,object]": "schema.json"}.get(error.title, "few-shot.json")
+    return ": ".join((file, *(str(part) for part in first["loc"]), first["msg"]))
+
+
+def _check_schema(folder: Path, schema: dict[str, object], form: Form) -> None:
     """Strict structured output wants a closed object with every property required."""
     properties = schema.get("properties")
     named = set(cast("dict[str, object]", properties)) if isinstance(properties, dict) else set()
@@ -127,8 +155,8 @@ def _check_schema(folder: Path, schema: dict[str, object]) -> None:
     problems = [
         (schema.get("type") != "object", "type must be object"),
         (schema.get("additionalProperties") is not False, "additionalProperties must be false"),
-        (not named >= _NEEDED, f"properties must hold {', '.join(sorted(_NEEDED - named))}"),
-        (not named <= set(Reply.model_fields), f"nobody reads {', '.join(sorted(named - set(Reply.model_fields)))}"),
+        (not named >= form.needed, f"properties must hold {', '.join(sorted(form.needed - named))}"),
+        (not named <= form.fields, f"nobody reads {', '.join(sorted(named - form.fields))}"),
         (not isinstance(required, list) or set(map(str, required)) != named, "every property must be required"),
     ]
     for wrong, reason in problems:
@@ -136,9 +164,9 @@ def _check_schema(folder: Path, schema: dict[str, object]) -> None:
             raise PackInvalid(f"prompt pack {folder}: schema.json: {reason}")
 
 
-def _check_examples(folder: Path, examples: tuple[Example, ...]) -> None:
+def _check_examples(folder: Path, examples: tuple[Example, ...], form: Form) -> None:
     for number, example in enumerate(examples, 1):
         try:
-            read_reply(json.loads(example.assistant))
-        except (ReplyInvalid, json.JSONDecodeError) as error:
+            form.read(json.loads(example.assistant))
+        except (ReplyInvalid, ValueError) as error:
             raise PackInvalid(f"prompt pack {folder}: few-shot.json, example {number}: {error}") from error
