@@ -22,6 +22,7 @@ from events.values import (
     ChangeMarks,
     Citations,
     Digest,
+    DroppedSentence,
     Evidence,
     FileRef,
     FileVersion,
@@ -519,6 +520,8 @@ class PatternStaged(Event):
     text_body: str
     """The whole Markdown text: patterns are small, and the log alone must give them back."""
     change: ChangeMarks | None = None
+    dropped: tuple[DroppedSentence, ...] = ()
+    """What the draft said beyond its evidence, and the text no longer does."""
 
 
 class PatternQuarantined(Event):
@@ -717,6 +720,8 @@ class PatternReviewStarted(Event):
     """A model is about to read the candidate, for a recommendation; the worst case of the call is reserved."""
 
     type: Literal["PatternReviewStarted"] = "PatternReviewStarted"
+    call: int
+    """The how manieth call for this pattern; in the month's ledger it stands under the same number."""
     attempt: int
     boot_id: str
     model: str
@@ -724,6 +729,8 @@ class PatternReviewStarted(Event):
     text_sha256: Digest
     prompt_pack: str
     prompt_pack_stamp: str
+    ledger: str | None = None
+    """The month in whose ledger the reservation stands too; none for what costs nothing."""
 
 
 class PatternReviewed(Event):

@@ -3,7 +3,7 @@
 - The main thread waits, watches the others, pings systemd and answers signals. When it stops, pings stop.
 - The intake thread alone looks at manifests, from the watcher's queue and from sweeps, and says what is watched.
 - Workers advance jobs; the control thread answers people; the alerts thread tells them.
-- The keeping thread deletes what may go.
+- The keeping thread deletes what may go; the upkeep thread verifies stale patterns again.
 
 SIGTERM and SIGINT drain: no new effect starts, running replays are interrupted and resume next time.
 SIGHUP reads the settings again: it drains and starts anew inside the same process, which keeps the log's lock.
@@ -97,10 +97,13 @@ class Daemon:
         if self._settings.learning_enabled:
             watcher.start()
             threads.append(threading.Thread(target=self._take_in, args=(engine, watcher), name="intake"))
+            threads.append(threading.Thread(target=engine.upkeep.run, args=(engine.draining,), name="upkeep"))
         else:
             log.warning("learning is off", setting="LEARNING_PIPELINE_ENABLED=0")
         threads.append(threading.Thread(target=engine.alerts.run, args=(engine.draining,), name="alerts"))
         threads.append(threading.Thread(target=self._keep, args=(engine,), name="keeping"))
+        if engine.librarian.wanted:
+            threads.append(threading.Thread(target=self._read_candidates, args=(engine,), name="librarian"))
         for thread in threads:
             thread.start()
         self._systemd.say("READY=1", f"STATUS={'watching' if self._settings.learning_enabled else 'learning is off'}")
@@ -164,6 +167,7 @@ class Daemon:
                 if moment >= late_at:
                     late_at = moment + LATE_SECONDS
                     engine.publisher.late()
+                    engine.publisher.notice_edits()
                     engine.usage.record(engine.views())
                 if moment >= probe_at:
                     probe_at = moment + PROBE_SECONDS
@@ -290,9 +294,18 @@ class Daemon:
                 prune_at = time.monotonic() + PRUNE_SECONDS
                 with _patient():
                     engine.prune(engine.draining.is_set)
+                with _patient():
+                    engine.remind()
             self._to_delete.wait(1.0 if busy else max(0.0, prune_at - time.monotonic()))
 
     # --- working ---
+
+    def _read_candidates(self, engine: Engine) -> None:
+        """Have the model read each candidate that it has not read."""
+        while not engine.draining.is_set():
+            with _patient():
+                engine.librarian.read_all(engine.draining.is_set)
+            engine.draining.wait(LATE_SECONDS)
 
     def _work(self, engine: Engine) -> None:
         while not engine.draining.is_set():

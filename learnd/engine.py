@@ -34,14 +34,17 @@ from learnd.keeping.forget import Cleared, clear, dismiss_jobs
 from learnd.keeping.migrations import record_migrations
 from learnd.keeping.opening import open_kept
 from learnd.keeping.retention import Round
+from learnd.keeping.reviews import remind_and_expire
 from learnd.leftovers import sweep_state
 from learnd.publisher import Publisher
+from learnd.reviewing import Librarian
 from learnd.room import full_places
 from learnd.runner import Runner, Stopped
 from learnd.scheduler import Scheduler
 from learnd.serving.recording import Recorder
 from learnd.settings import Settings
 from learnd.spending import has_room, settle_lost_calls
+from learnd.upkeep.tending import Upkeep
 from learnd.views.queries import JobRow, Views, WorkTreeRow
 from learnd.work_folders import work_roots
 from learnd.workplace import Workplace
@@ -77,8 +80,10 @@ class Engine:
         self.alerts = Dispatch(self.place, self.publisher.job_later)
         self.intake = Intake(self.door, self.place.views, settings, self._take_base)
         self.runner = Runner(self.place, self._published)
+        self.upkeep = Upkeep(self.place, self.runner, self.publisher.repository_patterns)
         self.draining = threading.Event()
         self._model_pauses = 0
+        self.librarian = Librarian(self.place)
         self.desk = Desk(self.place, self.intake, self.publisher, forgotten=self.clear_forgotten)
 
     @classmethod
@@ -122,6 +127,7 @@ class Engine:
                 self._wake(row)
                 self._group_of(record, row)
         self.alerts.heard(recorded)
+        self.upkeep.heard(recorded)
 
     def _group_of(self, record: Recorded, row: JobRow) -> None:
         """What happens to one job of a group, or of those that may become one, concerns the others."""
@@ -157,6 +163,7 @@ class Engine:
             log.info("replays have no cgroup of their own", reason=unbounded)
         self._clear_work()
         self.runner.recover()
+        self.librarian.settle_lost()
         settle_lost_calls(self.place)
         dismiss_jobs(self.place)
         take_up(self.place)
@@ -175,6 +182,7 @@ class Engine:
         self.scheduler.close()
         self.runner.cancel_all()
         self.alerts.wake()
+        self.upkeep.wake()
 
     def _clear_work(self) -> None:
         """Trees that a crash left behind belong to nobody: the lock is ours, so no replay runs."""
@@ -197,6 +205,12 @@ class Engine:
     def prune(self, stopped: Callable[[], bool]) -> int:
         """Delete what retention says may go, until `stopped`. Returns the bytes freed."""
         return Round(self.place, stopped).prune()
+
+    def remind(self) -> None:
+        """Remind approvers of candidates that wait, and let those expire that waited too long."""
+        remind_and_expire(self.place)
+        for tree in self.views().work_trees():
+            self.publisher.repository_patterns(tree.repo_id, tree.path)
 
     # --- taking runs in ---
 

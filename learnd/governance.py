@@ -12,6 +12,7 @@ from pathlib import Path
 
 from learnd.door import Handled
 from learnd.ids import short
+from learnd.keeping.reviews import caught_up
 from learnd.library.files import Edited, Library, find_edit
 from learnd.library.owners import owned
 from learnd.library.wanted import wanted
@@ -49,6 +50,7 @@ def answer(request: GovernanceRequest, place: Workplace, publisher: Publisher, p
     with place.library:
         reply = _Decision(place, person, place.door.pattern(row.id)).answer(request)
     if reply.ok:
+        caught_up(place)
         for one in _touched(place, row, reply):
             publisher.repository_patterns(one.repo_id, one.repo_path)
             publisher.job(one.job_id)

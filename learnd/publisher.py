@@ -11,15 +11,17 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 import structlog
 from pydantic import ValidationError
 
-from learnd.harvest.gitfolder import read_small
-from learnd.library.files import FOLDER_OF, PATTERNS, Library, reconcile
+from learnd.harvest.commits import last_author
+from learnd.harvest.faults import DiskFull, SnapshotError
+from learnd.harvest.gitfolder import NotARepository, read_small
+from learnd.library.files import FOLDER_OF, PATTERNS, Edited, Library, Look, look_of, reconcile
 from learnd.library.folders import FolderRefused
 from learnd.library.index import IndexEntry, IndexTaken, write_index
 from learnd.library.rule_files import place_rules
@@ -58,6 +60,8 @@ class Publisher:
         self._late_jobs: set[str] = set()
         self._late_trees: set[tuple[str, str]] = set()
         self._late_tasks: set[tuple[str, str]] = set()
+        self._looked: dict[str, Look] = {}
+        """How the pattern folders of a work tree looked when its files were brought to what the log says."""
         self.troubles: dict[str, str] = {}
         """What could not be written and why, by the path or id it is about: shown by `doctor`."""
 
@@ -147,19 +151,12 @@ class Publisher:
             return
         place = self._place
         library = Library(Path(repo_path), place.quarantine_dir)
+        self._looked[repo_path] = look_of(Path(repo_path))  # before: an edit made meanwhile must not be missed
         shown = wanted_of(place.door.log, place.views(), repo_path)
         done = reconcile(library, shown)
-        for edit in done.edited:
-            pattern = place.door.pattern(edit.id)
-            expected = next(pattern.digest for pattern in shown if pattern.id == edit.id)
-            if (
-                pattern.status not in (PatternStatus.ACTIVE, PatternStatus.EDITED)
-                or pattern.edited_sha256 == edit.digest
-            ):
-                continue
-            outcome = place.door.handle(c.RecordEdit(edit.id, edit.digest, expected), ACTOR)
-            if isinstance(outcome, Refused):
-                log.info("edit not recorded", pattern=edit.id[:8], reason=outcome.reason)
+        if self._edits_recorded(repo_path, done.edited, {pattern.id: pattern.digest for pattern in shown}):
+            # What was edited is served no longer: it leaves the folder that agents look in.
+            done = reconcile(library, wanted_of(place.door.log, place.views(), repo_path))
         files = str(Path(repo_path).joinpath(*PATTERNS))
         for mended in [path for path in self.troubles if path.startswith(f"{files}/")]:
             del self.troubles[mended]
@@ -178,6 +175,28 @@ class Publisher:
             for mended in [path for path in self.troubles if path.startswith(f"{repo_path}/{folder}/")]:
                 del self.troubles[mended]
         self.troubles.update(keep_skills(self._place, repo_path))
+
+    def _edits_recorded(self, repo_path: str, edits: Sequence[Edited], expected: Mapping[str, str]) -> bool:
+        """Tell the door of edits of patterns that were promoted; whether any was news."""
+        door = self._place.door
+        news = False
+        for edit in edits:
+            pattern = door.pattern(edit.id)
+            judged = pattern.status in (PatternStatus.ACTIVE, PatternStatus.EDITED)
+            if not judged or pattern.edited_sha256 == edit.digest:
+                continue
+            outcome = door.handle(c.RecordEdit(edit.id, edit.digest, expected[edit.id], _by(repo_path, edit)), ACTOR)
+            if isinstance(outcome, Refused):
+                log.info("edit not recorded", pattern=edit.id[:8], reason=outcome.reason)
+            else:
+                news = True
+        return news
+
+    def notice_edits(self) -> None:
+        """Look again at the pattern files of work trees in which something moved since the last look."""
+        for tree in self._place.views().work_trees():
+            if self._looked.get(tree.path) != look_of(Path(tree.path)):
+                self.repository_patterns(tree.repo_id, tree.path)
 
     def everything(self) -> None:
         """Bring all files to what the log says: done at every start, because a crash may have come between.
@@ -209,6 +228,16 @@ class Publisher:
                 self._attempt(key, self._late_tasks, shown, lambda key=key: self._task(*key))  # type: ignore[misc]
             if time.monotonic() > end:
                 return
+
+
+def _by(repo_path: str, edit: Edited) -> str | None:
+    """Who edited a pattern's file, by git; None where it was not committed or git cannot say."""
+    path = edit.path.relative_to(repo_path).as_posix()
+    try:
+        return last_author(Path(repo_path), path, edit.path.read_bytes())
+    except (NotARepository, SnapshotError, DiskFull, OSError) as error:
+        log.info("author of an edit not known", path=str(edit.path), reason=str(error))
+        return None
 
 
 def _is_told(job_id: str, status: str, updated_at: str, manifest_path: str) -> bool:

@@ -13,6 +13,7 @@ from events.catalog import AlertChannel, AlertKind, FaultKind, Severity, UseOutc
 from events.values import (
     ChangeMarks,
     Citations,
+    DroppedSentence,
     Evidence,
     FileRef,
     FileVersion,
@@ -424,6 +425,7 @@ class JudgeDraft(PatternCommand):
     gates: tuple[str, ...]
     failed_gate: str | None = None
     detail: str = ""
+    dropped: tuple[DroppedSentence, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -598,6 +600,7 @@ class StartReview(PatternCommand):
     prompt_pack: str
     prompt_pack_stamp: str
     max_attempts: int
+    ledger: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -607,7 +610,6 @@ class SettleReview(PatternCommand):
     `retried` marks a fault of the machine or the provider: the review may be tried again.
     """
 
-    model: str
     cost_usd: float | None
     usage: Usage | None
     recommendation: Literal["promote", "edit", "reject", "unsure"] | None = None

@@ -7,10 +7,14 @@ in another state. Nothing here reads a clock or a tree.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from events import catalog as e
 from events.values import FileVersion
+
+
+Files = tuple[FileVersion, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,14 +22,14 @@ class Freshness:
     """`good` are file versions, beside those of the pattern's own change, in which the evidence was shown to hold.
 
     While the pattern is stale, `tree` and `files` are what was seen last; `attempts` those that crashes ended in this
-    state, the present one among them; `boot_id` is of the daemon that is verifying it again. `failed` is the state in
-    which it could not be, and `cause` why.
+    state, the present one among them; `boot_id` is of the daemon that is verifying it again. `failed` are the states in
+    which it could not be, and `cause` why in the last.
     """
 
     good: frozenset[FileVersion] = frozenset()
     tree: str | None = None
-    files: tuple[FileVersion, ...] = ()
-    failed: tuple[FileVersion, ...] = ()
+    files: Files = ()
+    failed: tuple[Files, ...] = ()
     cause: str = ""
     attempts: int = 0
     boot_id: str | None = None
@@ -48,9 +52,7 @@ def evolve(known: Freshness, event: FreshnessEvent) -> Freshness:
         case e.PatternWentStale():
             return Freshness(good=known.good, tree=event.tree, files=event.files)
         case e.ReverificationStarted():
-            return replace(
-                known, tree=event.tree, files=event.files, attempts=event.attempt, boot_id=event.boot_id, failed=()
-            )
+            return replace(known, tree=event.tree, files=event.files, attempts=event.attempt, boot_id=event.boot_id)
         case e.ReverificationInterrupted():
             lost = 0 if event.cause == "crash" else 1
             return replace(known, attempts=known.attempts - lost, boot_id=None)
@@ -58,3 +60,45 @@ def evolve(known: Freshness, event: FreshnessEvent) -> Freshness:
             return Freshness(good=known.good, tree=event.tree, files=event.files, failed=event.files, cause=event.cause)
         case e.PatternReverified():
             return Freshness(good=known.good | frozenset(event.files))
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The cited files as they are in `tree`, which `what` names: `job <id>` or `commit <id>`."""
+
+    what: str
+    tree: str
+    files: Files
+
+
+@dataclass(frozen=True, slots=True)
+class Stale:
+    """The evidence was never shown in this state: these paths changed."""
+
+    seen: Seen
+    paths: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyAgain:
+    """The evidence is to be replayed in this state."""
+
+    seen: Seen
+
+
+def next_step(
+    known: Freshness, own: frozenset[FileVersion], seen: Sequence[Seen], *, stale: bool
+) -> Stale | VerifyAgain | None:
+    """What is due for a pattern that is active, or `stale`, given what its files look like now, in one or more places.
+
+    `own` are the versions that the pattern's own change knows: before it, and after it. Every state in which the
+    evidence was not shown is to be verified; a pattern for which one of them failed stays stale.
+    """
+    fresh = own | known.good
+    new = [one for one in seen if not fresh.issuperset(one.files)]
+    if not stale:
+        return Stale(new[0], tuple(file.path for file in new[0].files if file not in fresh)) if new else None
+    if any(one.files in known.failed for one in new):
+        return None
+    untried = [one for one in new or seen[-1:] if one.files not in known.failed]
+    return VerifyAgain(untried[0]) if untried else None

@@ -85,8 +85,11 @@ class Review:
 
     text_sha256: str
     attempts: int = 0
+    call: int = 0
     boot_id: str | None = None
+    model: str = ""
     reserved_usd: float = 0.0
+    ledger: str | None = None
     over: bool = False
     told: e.PatternReviewed | None = None
 
@@ -124,6 +127,7 @@ class Pattern:
     reminded_days: int = 0
     """After how many days of waiting approvers were reminded last."""
     review: Review | None = None
+    review_calls: int = 0
     reviews_usd: float = 0.0
     """What reviews by models cost so far, whatever they were about."""
 
@@ -201,13 +205,14 @@ def _remember(pattern: Pattern, event: e.Event) -> Pattern:  # noqa: PLR0912 - o
         case e.PatternReviewStarted():
             known = _review_of(pattern, event.text_sha256)
             asked = replace(
-                known, attempts=event.attempt, boot_id=event.boot_id, reserved_usd=event.reserved_usd, over=False
-            )
-            return replace(pattern, review=asked)
+                known, attempts=event.attempt, call=event.call, boot_id=event.boot_id, model=event.model,
+                reserved_usd=event.reserved_usd, ledger=event.ledger, over=False,
+            )  # fmt: skip
+            return replace(pattern, review=asked, review_calls=event.call)
         case e.PatternReviewed():
             known = _review_of(pattern, event.text_sha256)
             over = event.recommendation is not None or not event.retried
-            answered = replace(known, boot_id=None, reserved_usd=0.0, over=over, told=event)
+            answered = replace(known, boot_id=None, reserved_usd=0.0, ledger=None, over=over, told=event)
             return replace(pattern, review=answered, reviews_usd=pattern.reviews_usd + event.cost_usd)
         case e.EvidenceWithdrawn():
             return replace(pattern, evidence_jobs=tuple(j for j in pattern.evidence_jobs if j != event.job_id))

@@ -66,7 +66,9 @@ def _(command: c.JudgeDraft, pattern: Pattern) -> Answer:
                 {"pattern_id": pattern.id, "gate": command.failed_gate, "detail": command.detail, **where}
             ),
         )
-    staged = e.PatternStaged.model_validate({"pattern_id": pattern.id, "text": origin.text, **where})
+    staged = e.PatternStaged.model_validate(
+        {"pattern_id": pattern.id, "text": origin.text, "dropped": command.dropped, **where}
+    )
     return (staged, e.PatternProposed(gates=command.gates))
 
 
@@ -213,7 +215,7 @@ def _(command: c.StartReverification, pattern: Pattern) -> Answer:
     known = pattern.freshness
     if known.boot_id is not None:
         return Refused("at_work", f"{_name(pattern)} is being verified again")
-    if command.files == known.failed and known.failed:
+    if command.files in known.failed:
         return Refused("known_to_fail", f"{_name(pattern)} was not verified again in this state: {known.cause}")
     attempts = known.attempts if command.files == known.files else 0
     if attempts >= command.max_attempts:
@@ -376,6 +378,7 @@ def _(command: c.StartReview, pattern: Pattern) -> Answer:
         )
     return (
         e.PatternReviewStarted(
+            call=pattern.review_calls + 1,
             attempt=attempts + 1,
             boot_id=command.boot_id,
             model=command.model,
@@ -383,6 +386,7 @@ def _(command: c.StartReview, pattern: Pattern) -> Answer:
             text_sha256=command.text_sha256,
             prompt_pack=command.prompt_pack,
             prompt_pack_stamp=command.prompt_pack_stamp,
+            ledger=command.ledger,
         ),
     )
 
@@ -400,7 +404,7 @@ def _(command: c.SettleReview, pattern: Pattern) -> Answer:
     return (
         e.PatternReviewed(
             attempt=review.attempts,
-            model=command.model,
+            model=review.model,
             text_sha256=review.text_sha256,
             recommendation=command.recommendation,
             reasons=command.reasons,

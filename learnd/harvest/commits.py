@@ -21,6 +21,7 @@ from learnd.harvest.repository import shallow_commits
 
 _COMMITTER = re.compile(rb"^committer [^\n]*> (\d{1,12}) [+-]\d{4}$", re.MULTILINE)
 _SHOWN = 5
+_NAME = 100
 
 
 class CommitUnknown(Exception):
@@ -57,6 +58,27 @@ def find_commit(repo: Path, beginning: str) -> FoundCommit:
             raise CommitUnknown(f"{beginning} begins the ids of {len(found)} commits ({named}): give more digits")
         text = own.run("cat-file", "commit", found[0], borrow=True)
     return FoundCommit(found[0], _committed_at(text))
+
+
+def last_author(repo: Path, path: str, content: bytes) -> str | None:
+    """Who committed `content` as the file `path` last, as git says: `Name, in 3f2a1b9c0d12`.
+
+    None where HEAD holds something else there, so that nobody committed it yet. Raises NotARepository, SnapshotError,
+    DiskFull.
+    """
+    folder = gitfolder.find(repo)
+    head = gitfolder.head(folder)
+    if head is None:
+        return None
+    with _borrowing(folder) as own:
+        blob = own.run("hash-object", "--stdin", stdin=content).decode().strip()
+        committed = own.run("ls-tree", "-z", head, "--", path, borrow=True).decode("utf-8", "replace")
+        if not committed or committed.partition("\t")[0].split()[-1] != blob:
+            return None
+        said = own.run("log", "-1", "--format=%H%x00%an", head, "--", path, borrow=True).decode("utf-8", "replace")
+    commit, _, name = said.strip().partition("\0")
+    shown = " ".join("".join(sign if sign.isprintable() else " " for sign in name).split())[:_NAME]
+    return f"{shown or 'nobody'}, in {commit[:12]}" if commit else None
 
 
 @contextmanager

@@ -17,6 +17,7 @@ one is cleared.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -146,6 +147,24 @@ def find_edit(library: Library, wanted: WantedPattern) -> Edited | None:
         if isinstance(found, _Copy) and found.digest != wanted.digest:
             return Edited(wanted.id, folders.path(home, wanted.file_name), found.digest, found.text)
     return None
+
+
+Look = tuple[tuple[str, int, int, int], ...]
+
+
+def look_of(repo: Path) -> Look:
+    """Path, inode, size and time of each pattern file of a work tree: it differs when one was written or moved."""
+    found = []
+    for name in FOLDERS:
+        folder = repo.joinpath(*PATTERNS, name)
+        try:
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    seen = entry.stat(follow_symlinks=False)
+                    found.append((f"{name}/{entry.name}", seen.st_ino, seen.st_size, seen.st_mtime_ns))
+        except OSError:
+            continue  # not there; or what is wrong with it is said when the files are brought to what the log says
+    return tuple(sorted(found))
 
 
 @dataclass(frozen=True)

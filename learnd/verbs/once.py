@@ -84,6 +84,8 @@ class _Drive:
             self.engine.start()
             self._sweep(known)
             self._work()
+            self.engine.librarian.read_all(lambda: self.stopped_by is not None)
+            self.engine.remind()
             self.engine.alerts.settle(ALERTS_SECONDS, lambda: self.stopped_by is not None)
             self._finish()
             self.engine.clear_forgotten(lambda: self.stopped_by is not None)
@@ -136,13 +138,14 @@ class _Drive:
         threads = [
             threading.Thread(target=self._worker, name=f"worker-{number}") for number in range(self.settings.workers)
         ]
+        threads.append(threading.Thread(target=self.engine.upkeep.run, args=(self.engine.draining,), name="upkeep"))
         for thread in threads:
             thread.start()
         died = False
         while not self.done.wait(0.05) and not died:
             died = any(not thread.is_alive() for thread in threads)
             self.engine.alerts.step()
-            if self.engine.scheduler.idle() and not self._near():
+            if self.engine.scheduler.idle() and not self._near() and self.engine.upkeep.idle():
                 break
         self.engine.drain()
         for thread in threads:

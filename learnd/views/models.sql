@@ -58,6 +58,7 @@ CREATE TABLE IF NOT EXISTS {prefix}patterns (
     reason TEXT NOT NULL DEFAULT '',
     evidence_count INTEGER NOT NULL DEFAULT 1,
     last_seen TEXT NOT NULL DEFAULT '',
+    reviewing INTEGER NOT NULL DEFAULT 0,
     staged_at TEXT NOT NULL,
     updated_at TEXT NOT NULL
 ) STRICT;
@@ -141,6 +142,14 @@ CREATE TABLE IF NOT EXISTS {prefix}measures (
     began INTEGER,
     amount REAL NOT NULL,
     PRIMARY KEY (kind, at, position)
+) STRICT, WITHOUT ROWID;
+-- Tests that flaked on a job's base, that is without its change. A flake seen with the change alone may be its doing.
+CREATE TABLE IF NOT EXISTS {prefix}flaky_tests (
+    repo_id TEXT NOT NULL,
+    test TEXT NOT NULL,
+    job_id TEXT NOT NULL,
+    at TEXT NOT NULL,
+    PRIMARY KEY (repo_id, test, job_id)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS {prefix}alerts (
     id TEXT PRIMARY KEY,

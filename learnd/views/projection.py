@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from events import catalog as e
 from events.recorded import Recorded
-from learnd.views import alert_fold, likeness_fold, search_fold, usage_fold
+from learnd.views import alert_fold, flaky_fold, likeness_fold, search_fold, usage_fold
 from learnd.views.measures.taken import (
     BLOCKED,
     JOB_TYPES,
@@ -37,7 +37,7 @@ from state import pattern as patterns
 VERSION = MODELS_VERSION
 TABLES = (
     "jobs", "patterns", "rules", "repositories", "work_trees", "faults", "daemon", "measures", "alerts",
-    "alert_channels", "pattern_texts", "pattern_search", "usage", "likenesses",
+    "alert_channels", "flaky_tests", "pattern_texts", "pattern_search", "usage", "likenesses",
 )  # fmt: skip
 BATCH_ROWS = 5000
 """Rows that a fold of many events keeps in memory, about a kilobyte each; looked at every thousand events."""
@@ -79,6 +79,8 @@ def project(
         stream = record.stream
         if stream.startswith("job-"):
             measured += _job(job_rows, pattern_rows, record)
+            if record.type in flaky_fold.FOLLOWED:
+                flaky_fold.follow(connection, record, job_rows.get(stream[4:]), prefix)
         elif stream.startswith("pattern-"):
             measured += _pattern(job_rows, pattern_rows, record)
             if record.type == "PatternRuleVerified":
@@ -257,6 +259,8 @@ _PATTERN_SAYS: Mapping[type[e.Event], Says] = {
     e.PatternQuarantined: _shows(gate="gate", detail="detail"),
     e.PatternReleased: lambda event: {**_APPROVED(event), "gate": None, "detail": ""},
     e.PatternEndorsed: lambda _event: {},
+    e.PatternReviewStarted: lambda _event: {"reviewing": 1},
+    e.PatternReviewed: lambda _event: {"reviewing": 0},
 }
 
 

@@ -185,7 +185,7 @@ _REVIEWED: Mapping[str, str] = {
     "PatternExpired": "expired",
     "PatternQuarantined": "quarantined",
 }
-PATTERN_TYPES = frozenset({"PatternProposed", *_BECAME, *_REVIEWED})
+PATTERN_TYPES = frozenset({"PatternProposed", "PatternReviewed", *_BECAME, *_REVIEWED})
 
 
 def of_pattern(record: Recorded, stood: PatternStood, completed_at: str | None = None) -> list[Measure]:
@@ -193,6 +193,9 @@ def of_pattern(record: Recorded, stood: PatternStood, completed_at: str | None =
     rows: list[Measure] = []
     kind, at, position = record.type, milliseconds(record.at) or 0, record.position
     repo = stood.repo_id or getattr(record.data, "repo_id", None) or ""
+    if isinstance(record.data, e.PatternReviewed):
+        about = "assumed" if record.data.assumed else ""
+        rows.append(Measure("spent", at, position, repo, record.data.model, about, amount=record.data.cost_usd))
     if kind == "PatternProposed":
         rows.append(Measure("proposed", at, position, repo, began=milliseconds(completed_at)))
     if kind in _REVIEWED and (stood.status == CANDIDATE or kind == "PatternRejected"):
