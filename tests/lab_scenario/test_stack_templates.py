@@ -51,6 +51,7 @@ def test_a_runner_s_stack_has_the_files_of_its_language() -> None:
     assert found["poetry"].tests == found["python"].tests
     assert found["jest"].suffixes == found["node"].suffixes
     assert found["mocha"].runnable_test("test/a.js")
+    assert found["mocha"].runnable_test("test.js")
     assert not found["jest"].runnable_test("test/a.js")
 
 
@@ -59,6 +60,7 @@ def test_a_runner_s_stack_has_the_files_of_its_language() -> None:
     [
         "test_m.py", "pkg/m_test.py", "tests/helpers/data.json", "conftest.py", "a/conftest.py", "src/x.test.ts",
         "src/__tests__/x.js", "src/__snapshots__/x.snap", "x_test.go", "pkg/testdata/in.txt", "tests/it.rs",
+        "test.js", "packages/a/test.mjs", "array-test.js",
     ],
 )  # fmt: skip
 def test_it_belongs_to_the_tests(path: str) -> None:
@@ -77,6 +79,7 @@ def test_it_belongs_to_the_tests(path: str) -> None:
         "x.ts",
         "README.md",
         "protest",
+        "latest.js",
     ],
 )
 def test_it_belongs_to_the_source(path: str) -> None:
