@@ -100,7 +100,7 @@ _URL_PASSWORD = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{1,30}://[^\s/:@'\"<>]{0,100}
 _STRING_PASSWORD = re.compile(
     r"(?i)\b\w[\w ]{0,40}=[^;'\"\s]{0,200};.{0,200}?"
     r"(?:password|pwd|accountkey|sharedaccesskey)\s*=\s*(?P<value>[^;'\"\s]+)"
-    r"|(?:password|pwd)\s*=\s*(?P<first>[^;'\"\s]+);\s*\w[\w ]{0,40}="
+    r"|(?:password|pwd|accountkey|sharedaccesskey)\s*=\s*(?P<first>[^;'\"\s]+);\s*\w[\w ]{0,40}="
 )
 _ENV_LINE = re.compile(
     r"(?:^|[\s'\"+-])(?P<name>(?:[A-Z][A-Z0-9]*_)*"
@@ -143,11 +143,15 @@ def redact_line(text: str) -> str:
 
 
 _HOME = re.compile(
-    r"(?<![\w.~-])(?:/home/|/Users/|/var/home/|[A-Za-z]:\\+Users\\+)(?!Shared\b)[^/\\\s'\":;,<>|)\]]+|(?<![\w.~/-])/root(?=[/\s'\":;,)]|$)"
+    r"(?:(?<![\w.~-])(?:/var|/export|/mnt/[a-z])?/(?:home|Users)/|[A-Za-z]:\\+Users\\+)(?!Shared\b)[^/\\\s'\":;,<>|)\]]+"
+    r"|(?<![\w.~/-])/root(?=[/\s'\":;,)]|$)"
 )
 _EMAIL = re.compile(
     r"(?<![\w.+-])[A-Za-z0-9][A-Za-z0-9._%+-]*@(?P<domain>(?:[A-Za-z0-9-]+\.)+"
-    r"(?:[A-Za-z]{2}|com|org|net|edu|gov|mil|int|info|biz|name|dev|app|cloud|tech|email|online|example|invalid|test|local))(?![\w.-]*[\w@])"
+    r"(?:[A-Za-z]{2}|com|org|net|edu|gov|mil|int|info|biz|name|dev|app|cloud|tech|email|online|example|invalid|test|local"
+    r"|internal|corp|lan|home|localdomain|intranet|group|agency|systems|software|solutions|services|digital|company|team"
+    r"|work|works|studio|network|media|global|world|host|page|pro|site|space|store|social|live|xyz|top|life|health|bank"
+    r"|consulting|engineering|ventures|partners|education|foundation|institute|science))(?![\w.-]*[\w@])"
 )
 
 

@@ -133,7 +133,17 @@ def _model_key(settings: Settings) -> Check:
     if settings.openai_api_key is None:
         return ok("model key", "not set: patterns are written by the embedded author, without a model")
     where = settings.openai_base_url or "the provider's own endpoint"
-    return ok("model key", f"set (not shown), {settings.model} at {where}, ${settings.budget_usd:.2f} a job")
+    from learnd.crystalizer.openai_author import unusable  # brings pydantic
+
+    found = (
+        f"set (not shown), {settings.model} at {where}, ${settings.budget_usd:.2f} a job, "
+        f"${settings.budget_day_usd:.2f} a day, ${settings.budget_month_usd:.2f} a month"
+    )
+    wrong = unusable(settings)
+    if wrong is None:
+        return ok("model key", found)
+    what, _, mend = wrong.partition(" Next: ")
+    return Check("model key", "fail", what, mend or "learnd packs")
 
 
 def _learning(settings: Settings) -> Check:
@@ -281,7 +291,7 @@ def _daemon(book: Reading) -> Check:
 def _fault(row: FaultRow) -> Check:
     mend = {
         "sandbox": "see the check sandbox", "disk": "see the check disk", "model": "the next call finds out by itself",
-        "rate_limit": "it passes by itself",
+        "rate_limit": "it passes by itself", "spend": "see budget_day_usd, budget_month_usd and learnd metrics",
     }  # fmt: skip
     found = f"{row.kind} since {ago(row.since)}: {row.detail}"
     return Check("fault", "fail" if row.kind in ("sandbox", "disk") else "warn", found, mend.get(row.kind, ""))

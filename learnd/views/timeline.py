@@ -120,6 +120,10 @@ def facts(event: e.Event) -> str:  # noqa: PLR0912 - one case an event, nothing 
             return f"{about}{regression(event)}"
         case e.RepositoryRegistered() | e.RepositoryMoved() | e.WorkTreeAdded():
             return event.path
+        case e.SpendReserved():
+            return f"{event.about[:12]}, call {event.number}: ${event.usd:.4f} reserved for {event.model}"
+        case e.SpendSettled():
+            return f"{event.about[:12]}, call {event.number}: ${event.usd:.4f}"
         case e.DaemonStarted():
             off = "" if event.learning_enabled else ", learning is off"
             return f"pid {event.pid}, learnd {event.learnd_version}{off}"

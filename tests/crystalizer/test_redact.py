@@ -238,6 +238,9 @@ def test_a_log_line_is_redacted_and_keeps_its_paths() -> None:
         ("pkg@1.2.3", "pkg@1.2.3"),
         ("w @ x", "w @ x"),
         ("/rooted/x", "/rooted/x"),
+        ("/mnt/c/Users/bob/src and /export/home/bob/x", "~/src and ~/x"),
+        ("bob@corp.internal, anna@acme.software", "[e-mail], [e-mail]"),
+        ("mask = ~bits/2", "mask = ~bits/2"),
     ],
 )
 def test_people_are_generalised(text: str, general: str) -> None:
