@@ -200,7 +200,10 @@ class Engine:
 
     def clear_forgotten(self, stopped: Callable[[], bool] = lambda: False) -> Cleared:
         """Delete what is left of forgotten repositories, until `stopped`, as far as no worker is busy with it."""
-        return clear(self.place, self.scheduler.has_in_hand, stopped)
+        return clear(self.place, self._has_in_hand, stopped)
+
+    def _has_in_hand(self, repo_id: str) -> bool:
+        return self.scheduler.has_in_hand(repo_id) or self.upkeep.has_in_hand(repo_id)
 
     def prune(self, stopped: Callable[[], bool]) -> int:
         """Delete what retention says may go, until `stopped`. Returns the bytes freed."""

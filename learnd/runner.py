@@ -19,8 +19,12 @@ from events.catalog import FaultKind
 from events.values import Evidence
 from learnd.atomic import write_atomically
 from learnd.clock import iso, now, parse
+from learnd.door import Handled
 from learnd.grouping.closing import close_group
 from learnd.harvest.faults import DiskFull
+from learnd.lab.launcher import SandboxUnavailable
+from learnd.lab.prove import ReplayCancelled
+from learnd.lab.trees import NoRoomForTrees
 from learnd.spending import settlement
 from learnd.steps.crystalize import crystalize
 from learnd.steps.enqueue import enqueue
@@ -30,12 +34,15 @@ from learnd.steps.replay import replay
 from learnd.steps.scenario import scenario_failed, synthesize_scenario
 from learnd.steps.snapshot import failure, take_snapshot
 from learnd.steps.stage import stage_pattern
+from learnd.upkeep.reverify import verify_again
 from learnd.workplace import Workplace
 from state import commands as c
 from state.decide import Command
 from state.effects import Effect, Rest, WaitUntil, lost_in_a_crash, next_effect
+from state.freshness import Seen
 from state.job import Job, JobStatus
 from state.machine import UnexpectedEvent
+from state.pattern import Pattern, PatternStatus
 from state.refusal import Refused
 
 ACTOR = "learnd:runner"
@@ -120,6 +127,51 @@ class Runner:
         outcome = self._place.door.handle_together(commands, ACTOR)
         if isinstance(outcome, Refused):
             log.info("outdated result dropped", job=job.id[:8], code=outcome.code, reason=outcome.reason)
+
+    # --- patterns ---
+
+    def reverify(self, pattern: Pattern, seen: Seen, draining: threading.Event) -> bool:
+        """Verify a stale pattern again in the state `seen`. False when the log did not change by it."""
+        place = self._place
+        started = place.door.handle(
+            c.StartReverification(
+                pattern.id, place.boot_id, place.sandbox().isolation, seen.tree, seen.files,
+                place.settings.replay_attempts,
+            ),
+            ACTOR,
+        )  # fmt: skip
+        if isinstance(started, Refused) or place.door.pattern(pattern.id).freshness.boot_id != place.boot_id:
+            return isinstance(started, Handled)
+        cancel = self._cancel_of(pattern.id)
+        command: c.PatternCommand
+        try:
+            if draining.is_set():
+                cancel.set()
+            command = verify_again(pattern, seen, place, cancel)
+        except ReplayCancelled:
+            command = c.InterruptReverification(pattern.id, "drain")
+        except SandboxUnavailable as error:
+            command = self._pattern_fault(pattern, "sandbox", str(error))
+        except (DiskFull, NoRoomForTrees) as error:
+            command = self._pattern_fault(pattern, "disk", str(error))
+        except UnexpectedEvent:
+            raise
+        except Exception as error:  # the effect boundary: see the module's docstring
+            log.exception("not verified again", pattern=pattern.id[:8])
+            detail = _redacted(f"{type(error).__name__}: {error}")
+            command = c.GiveReverificationUp(pattern.id, "internal_error", detail, seen.tree, seen.files)
+        finally:
+            self._forget(pattern.id)
+        outcome = place.door.handle(command, ACTOR)
+        if isinstance(outcome, Refused):
+            log.info("outdated result dropped", pattern=pattern.id[:8], code=outcome.code, reason=outcome.reason)
+        return True
+
+    def _pattern_fault(self, pattern: Pattern, kind: FaultKind, detail: str) -> c.PatternCommand:
+        log.warning("machine fault", kind=kind, detail=detail, pattern=pattern.id[:8])
+        if isinstance(self._place.door.handle(c.RaiseFault(kind, detail), ACTOR), Refused):
+            log.debug("fault stands already", kind=kind)
+        return c.InterruptReverification(pattern.id, "fault", detail)
 
     # --- stopping ---
 
@@ -219,6 +271,7 @@ class Runner:
     def recover(self) -> None:
         """Interrupt what other boots began and never ended. Called once, by the holder of the log's lock."""
         place = self._place
+        self._recover_patterns()
         for row in place.views().jobs(statuses=(JobStatus.REPLAYING, JobStatus.CRYSTALIZING)):
             job = place.door.job(row.id)
             if not lost_in_a_crash(job, place.boot_id):
@@ -229,6 +282,13 @@ class Runner:
             else:
                 self._record(job, self._call_failed(job, "crash", said))
             self._published(job.id)
+
+    def _recover_patterns(self) -> None:
+        for row in self._place.views().patterns(statuses=(PatternStatus.STALE,)):
+            boot_id = self._place.door.pattern(row.id).freshness.boot_id
+            if boot_id not in (None, self._place.boot_id):
+                detail = f"boot {boot_id} ended without a word"
+                self._place.door.handle(c.InterruptReverification(row.id, "crash", detail), ACTOR)
 
     def _faults(self) -> frozenset[FaultKind]:
         return frozenset(self._place.door.host().faults)

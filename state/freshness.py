@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from events import catalog as e
 from events.values import FileVersion
 
-
 Files = tuple[FileVersion, ...]
 
 
@@ -57,7 +56,8 @@ def evolve(known: Freshness, event: FreshnessEvent) -> Freshness:
             lost = 0 if event.cause == "crash" else 1
             return replace(known, attempts=known.attempts - lost, boot_id=None)
         case e.ReverificationFailed():
-            return Freshness(good=known.good, tree=event.tree, files=event.files, failed=event.files, cause=event.cause)
+            failed = (*known.failed, event.files)
+            return Freshness(known.good, event.tree, event.files, failed, event.cause)
         case e.PatternReverified():
             return Freshness(good=known.good | frozenset(event.files))
 

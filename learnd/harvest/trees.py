@@ -28,6 +28,10 @@ _DIFF = (
 )  # fmt: skip
 
 
+_PATHS_AT_ONCE = 500
+"""Paths in one command line."""
+
+
 @dataclass(frozen=True)
 class TreeEntry:
     """A file of a tree. `mode` is one of FILE, EXECUTABLE, LINK, GITLINK; `size` in bytes, 0 for a gitlink."""
@@ -110,6 +114,21 @@ class Trees:
                 raise PatchDoesNotApply(stderr.strip()[-2000:])
             return self._own.run("write-tree", index=index).decode().strip()
 
+    def apply_merging(self, tree: str, patch: bytes, *, reverse: bool = False) -> str:
+        """As `apply`, but for a tree that has moved on since: by a three-way merge with the files that the patch is of.
+
+        Raises PatchDoesNotApply where both changed the same lines.
+        """
+        way = ("--reverse",) if reverse else ()
+        with self._index() as index:
+            self._own.run("read-tree", checked(tree), index=index)
+            status, _, stderr = self._own.attempt(
+                "apply", "--cached", "--3way", "--whitespace=nowarn", *way, "-", stdin=patch, index=index
+            )
+            if status != 0:
+                raise PatchDoesNotApply(stderr.strip()[-2000:])
+            return self._own.run("write-tree", index=index).decode().strip()
+
     def tree_with(self, tree: str, changes: Mapping[str, bytes | TreeEntry | None]) -> str:
         """`tree` with paths replaced: by an entry of another tree, new content (the mode stays), or None to remove."""
         present = self._entries(tree)
@@ -160,6 +179,19 @@ class Trees:
             "cat-file", "--batch-check=%(objectname) %(objectsize)", stdin=listing, borrow=True
         ).decode()
         return {name: int(size) for name, size in map(str.split, output.splitlines()) if size != "missing"}
+
+    def object_ids(self, tree: str, paths: Collection[str]) -> dict[str, str | None]:
+        """The git object at each of `paths`, None where there is none; also of a tree that is only the user's."""
+        found: dict[str, str | None] = dict.fromkeys(paths)
+        ordered = sorted(found)
+        for start in range(0, len(ordered), _PATHS_AT_ONCE):
+            some = ordered[start : start + _PATHS_AT_ONCE]
+            argv = ("--literal-pathspecs", "ls-tree", "-z", "--full-tree", checked(tree), "--", *some)
+            for line in self._own.run(*argv, borrow=True).split(b"\0")[:-1]:
+                facts, _, path = line.partition(b"\t")
+                if os.fsdecode(path) in found:
+                    found[os.fsdecode(path)] = facts.decode().split(" ")[2]
+        return found
 
     def read_file(self, tree: str, path: str) -> bytes | None:
         """The content of a file (of a link: where it points); None when there is none at `path`."""
