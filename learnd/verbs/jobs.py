@@ -206,6 +206,8 @@ def _files(records: Iterable[Recorded]) -> dict[str, str]:  # noqa: PLR0912 - on
                 files |= {"payload": record.data.payload.path, "history": record.data.execution_history.path}
                 if record.data.prompt:
                     files["prompt"] = record.data.prompt.path
+            case e.GroupClosed(snapshot=joint) if joint:
+                files["group_diff"] = joint.diff.path
             case e.SnapshotStalled(git_status=status, git_log=log_) if status and log_:
                 files |= {"git_status": status.path, "git_log": log_.path}
             case e.ManualScenarioRequired():

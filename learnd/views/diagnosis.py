@@ -94,8 +94,10 @@ def next_for_pattern(pattern: PatternRow) -> str | None:
 def reason(job: JobRow) -> str:
     """Why the job stands where it does: the cause, and what is known of it."""
     said = ": ".join(part for part in (job.cause, job.detail) if part)
+    if job.lead is not None and job.lead != job.id and not said:
+        return f"validated together with job {short(job.lead)}"
     if job.status == "waiting_for_group" and not said:
-        return f"{MEANING[job.status]}: {job.service}"
+        return f"service {job.service}"
     return said or MEANING.get(job.status, "")
 
 
