@@ -6,14 +6,16 @@
 #   make interop   the real producer, a real package, a real daemon (needs node)
 #   make crash     the daemon killed at every point inside of every effect (an hour on two cores; EVERY=10: a tenth)
 #   make faults    system calls under the log killed or failed, torn side files (15 minutes)
+#   make controls  changes that fix nothing, none of which may be proven, and a hundred trials of a race (15 minutes)
 #   make soak      bursts of runs, one in ten broken, a kill every two minutes (RUNS=2000 MINUTES=30, and the tail)
 #   make bench     measured ratios, each against its peer (ROWS=append,verify: only some)
+#   make bench-evidence  real fixes of real packages through learnd (PAIRS=parse,h11: only some; needs node for npm's)
 #
 # A stamp in .venv says which lock file was installed last, so that a second run installs nothing.
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := demo
-.PHONY: demo test lint interop crash faults soak bench setup sandbox tracer units producer clean
+.PHONY: demo test lint interop crash faults controls soak bench bench-evidence setup sandbox tracer units producer clean
 
 NEWEST = import sys; sys.exit(sys.version_info < (3, 11))
 PYTHON ?= $(shell for python in python3.11 python3 python3.12 python3.13; do \
@@ -58,11 +60,19 @@ crash: setup sandbox
 faults: setup tracer
 	@$(BIN)/python tests/crash/faults.py
 
+controls: setup sandbox
+	CONTROLS=all $(BIN)/python -m pytest -n $(WORKERS) tests/controls
+	@$(BIN)/python tests/controls/race.py
+	@$(BIN)/python tests/controls/race.py --only-with-change
+
 soak: setup sandbox
 	@$(BIN)/python soak/soak.py --runs $(RUNS) --minutes $(MINUTES)
 
 bench: setup
 	@$(BIN)/python -m bench $(ROWS)
+
+bench-evidence: setup sandbox
+	@$(BIN)/python -m bench.evidence $(PAIRS)
 
 setup: $(READY)
 
