@@ -116,7 +116,7 @@ def _opposed(command: c.Promote, pattern: Pattern) -> Refused | None:
     other = command.opposed[0][:8]
     return Refused(
         "conflict",
-        f"{_name(pattern)} advises the opposite of pattern {other}, which is served. "
+        f"{_name(pattern)} advises the opposite of pattern {other}, which stands. "
         f"Next: learnd review {pattern.id[:8]} shows both; learnd supersede {other} --by {pattern.id[:8]} replaces it",
     )
 

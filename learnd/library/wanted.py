@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from events import catalog as e
 from events.log import EventLog
+from events.recorded import Recorded
+from learnd.ids import short
 from learnd.library.canonical import file_name
 from learnd.library.files import WantedPattern
 from learnd.views.queries import PatternRow, Views
 from state import pattern as patterns
 from state.pattern import PatternStatus
 
-_JUDGED = (PatternStatus.ACTIVE, PatternStatus.EDITED, PatternStatus.DEPRECATED, PatternStatus.STALE)
+_JUDGED = (PatternStatus.ACTIVE, PatternStatus.DEPRECATED, PatternStatus.STALE)
 
 
 DECIDED = (e.PatternPromoted, e.PatternDeprecated, e.PatternSuperseded)
@@ -49,11 +53,27 @@ def _wanted(log: EventLog, row: PatternRow, name: str) -> WantedPattern:
     pattern = patterns.fold(row.id, (record.data for record in records))
     promoted = [record for record in records if isinstance(record.data, DECIDED)]
     if pattern.status not in _JUDGED or not promoted:
-        return WantedPattern(row.id, pattern.status, name, pattern.text)
+        return WantedPattern(row.id, pattern.status, name, pattern.text, reason=_brought_back(records, pattern.status))
     last = promoted[-1]
     assert isinstance(last.data, e.Approval)  # noqa: S101 - chosen above
-    approver = f"{last.data.approver} (as {last.data.claimed})" if last.data.claimed else last.data.approver
+    reason = " ".join(last.data.reason.split())
+    if isinstance(last.data, e.PatternSuperseded):
+        reason = f"superseded by {short(last.data.by)}{f': {reason}' if reason else ''}"
     return WantedPattern(
         row.id, pattern.status, name, pattern.text,
-        approver=approver, approved_at=last.at, reason=" ".join(last.data.reason.split()) or None,
+        approver=_who(last.data), approved_at=last.at, reason=reason or None,
     )  # fmt: skip
+
+
+def _brought_back(records: Sequence[Recorded], status: PatternStatus) -> str | None:
+    """Who restored or released a candidate, and why; it has no approver, for nobody approved it."""
+    words = {"PatternRestored": "restored", "PatternReleased": "released"}
+    last = next((record.data for record in reversed(records) if record.type in words), None)
+    if status is not PatternStatus.CANDIDATE or not isinstance(last, e.Approval):
+        return None
+    reason = " ".join(last.reason.split())
+    return f"{words[last.type]} by {_who(last)}{f': {reason}' if reason else ''}"
+
+
+def _who(decision: e.Approval) -> str:
+    return f"{decision.approver} (as {decision.claimed})" if decision.claimed else decision.approver

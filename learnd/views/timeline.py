@@ -95,6 +95,20 @@ def facts(event: e.Event) -> str:  # noqa: PLR0912 - one case an event, nothing 
             return f"by {_who(event)}{', as edited' if event.text_body else ''}{_because(event.reason)}"
         case e.PatternSuperseded():
             return f"by {_who(event)}: {short(event.by)} takes its place{_because(event.reason)}"
+        case e.PatternEndorsed():
+            return f"by {_who(event)}{_because(event.reason)}. Needed: {event.missing}"
+        case e.EvidenceAdded():
+            alike = f", {event.similarity:.0%} of the words" if event.similarity is not None else ""
+            return f"job {short(event.job_id)}: {event.verdict}{_because(event.because)}{alike}"
+        case e.PatternEdited():
+            return f"by {event.by or 'somebody who did not commit it'}: text {short(event.found_sha256)}"
+        case e.ConflictFound():
+            return f"pattern {short(event.other)}: {event.detail}"
+        case e.PatternReviewStarted():
+            return f"{event.model}, attempt {event.attempt}, ${event.reserved_usd:.4f} reserved"
+        case e.PatternReviewed():
+            paid = f"{event.model}: ${event.cost_usd:.4f}{' (assumed)' if event.assumed else ''}"
+            return f"{event.recommendation or f'no recommendation ({event.failure})'}, {paid}"
         case e.PatternServed():
             runs = f" ({', '.join(event.runs)})" if event.runs else ""
             return f"{event.times} time{'' if event.times == 1 else 's'} on {event.day}{runs}"
