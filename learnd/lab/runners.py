@@ -374,6 +374,12 @@ def _script_text(name: str, scope: Scope) -> str | Unfit:
     return text
 
 
+_NODE_TESTS = re.compile(
+    r"""\b(?:require\(|import\(|from|import)\s*["'](node:test|tape|tap|uvu|zora|qunit)["']"""
+)
+"""How a script says that it is a file of tests, which `node FILE` runs."""
+
+
 def _node(arguments: Sequence[str], scope: Scope) -> Judged:
     if "--watch" in arguments:
         return Unfit(WATCHES["--watch"])
@@ -384,6 +390,9 @@ def _node(arguments: Sequence[str], scope: Scope) -> Judged:
     if tool:
         after = list(arguments)[list(arguments).index(script) + 1 :]
         return judge([{"typescript": "tsc"}.get(tool.group(1), tool.group(1)), *after], scope.deeper())
+    loaded = _NODE_TESTS.search(scope.file(script) or "") if script else None
+    if loaded:  # the others print what they found, and anything can print: their exit code counts
+        return Known("test", "node_test" if loaded.group(1) == "node:test" else "node")
     return Unfit("it runs a script, which is not a known runner")
 
 

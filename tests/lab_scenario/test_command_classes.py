@@ -337,6 +337,9 @@ def test_scripts_and_targets_are_looked_up_where_the_command_runs() -> None:
     assert classify("npm --prefix web test", read=files.get).runner == "jest"
     assert classify("npm test", read=files.get, cwd="web").runner == "jest"
     assert classify("make -C sub test", read=files.get).cls == "test"
+    assert classify("node t/a.js", read={"t/a.js": b"const { test } = require('node:test')"}.get).runner == "node_test"
+    assert classify("node a.mjs", read={"a.mjs": b'import test from "tape"'}.get).runner == "node"
+    assert classify("node a.js", read={"a.js": b"require('tapes'); print('require(node:test)')"}.get).cls is None
     assert classify("python t.py", read={"t.py": b"unittest.main()"}.get).cls is None
     assert classify("python test_t.py", read={"test_t.py": b"unittest.main()"}.get).runner == "unittest"
 
