@@ -28,6 +28,7 @@ from learnd.lab.trees import remove_tree
 from learnd.library.canonical import claimed_id
 from learnd.repositories import recognized, registered
 from learnd.requests import ForgetRepo, Reply
+from learnd.upkeep import REVERIFIED
 from learnd.views.queries import NotFound, RepositoryRow, Views
 from learnd.workplace import Workplace
 from state.commands import Dismiss, ForgetRepository, Person, RecordSnapshotPruned
@@ -198,6 +199,10 @@ class _Leaving:
         patterns = {row.id for row in views.patterns(repo_id=self._repo_id)}
         for file in sorted(self._place.quarantine_dir.glob("*.md")):
             if claimed_id(file.read_text(errors="replace")) in patterns:
+                file.unlink(missing_ok=True)
+        for pattern in patterns:
+            remove_tree(self._state / REVERIFIED / pattern)
+            for file in self._place.quarantine_dir.glob(f"*-{pattern[:8]}*.rule.edited-*.yml"):
                 file.unlink(missing_ok=True)
         query = "SELECT substr(id, 1, 16) FROM jobs WHERE repo_id = ?"
         jobs = {str(start) for (start,) in views.rows(query, (self._repo_id,))}

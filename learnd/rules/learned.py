@@ -6,6 +6,8 @@ pattern all the same: nothing here fails a job. A machine that cannot isolate, o
 
 from __future__ import annotations
 
+import re
+
 import structlog
 
 from learnd.crystalizer.redact import redact
@@ -18,7 +20,7 @@ from learnd.library.gates import hidden
 from learnd.rules.astgrep import AstGrepFailed
 from learnd.rules.bench import Bench, Side, TooLarge, Where, laid_out
 from learnd.rules.generate import propose
-from learnd.rules.rule import Rule, RuleRefused, named, read, rule_name
+from learnd.rules.rule import Rule, RuleRefused, named, read, rule_name, words
 from learnd.rules.target import Spot, Target
 from learnd.rules.verify import NotVerified, Verified, judge
 from learnd.steps.enqueue import recorded_snapshot
@@ -92,11 +94,21 @@ def _authored(job: Job, bench: Bench, spots: list[Spot], language: str, pattern_
     rule = _written(job, rule_name(pattern_id))
     if rule is None or rule.language != language:
         return None
+    known = {word for side in bench.files.values() for spot in spots for word in _words_of(side.get(spot.path, b""))}
+    if not words(rule) <= known:
+        # It would say more than was exercised, or something else than code.
+        strange = ", ".join(sorted(words(rule) - known)[:5])
+        log.info("the author's rule is not run", job=job.id[:8], reason=f"its words are not the change's: {strange}")
+        return None
     try:
         return judge(rule, bench.scan([rule.text]), bench, spots), "author"
     except (NotVerified, AstGrepFailed) as error:
         log.info("the author's rule does not hold", job=job.id[:8], reason=str(error))
         return None
+
+
+def _words_of(content: bytes) -> list[str]:
+    return re.findall(r"[^\W\d]\w{3,}", content.decode("utf-8", "replace"))
 
 
 def _extracted(bench: Bench, spots: list[Spot], language: str) -> Found | None:

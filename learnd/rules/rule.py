@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import yaml
@@ -21,7 +21,12 @@ from learnd.rules.languages import known_language
 
 MAX_BYTES = 8_192
 MAX_DEPTH = 24
-_KEPT = ("rule", "constraints", "utils", "transform", "fix")
+_KEPT = ("rule", "constraints", "transform", "fix")
+_GRAMMAR = frozenset({"kind", "field", "stopBy", "strictness", "selector", "nthChild", "range", "source"})
+"""Keys whose values are words of ast-grep's, or names of its grammars."""
+_KEY = re.compile(r"[A-Za-z_]\w{0,23}")
+_WORD = re.compile(r"[^\W\d]\w{3,}")
+_METAVARIABLE = re.compile(r"\$+[A-Z_][A-Z0-9_]*")
 _ID = re.compile(r"[a-z0-9][a-z0-9-]{0,79}")
 
 
@@ -71,8 +76,9 @@ def build(fields: Mapping[object, object], name: str) -> Rule:
         raise RuleRefused(f"ast-grep has no language {str(fields.get('language'))[:40]!r} built in")
     if not isinstance(fields.get("rule"), dict) or not fields["rule"]:
         raise RuleRefused("it has no `rule`")
-    if "rewriters" in fields:
-        raise RuleRefused("rules with `rewriters` are not run")
+    for key in ("utils", "rewriters"):
+        if key in fields:
+            raise RuleRefused(f"rules with `{key}` are not run")
     kept = {key: fields[key] for key in _KEPT if fields.get(key) not in (None, {}, "")}
     whole = {"id": name, "language": language, "severity": "warning", **kept}
     text = yaml.dump(whole, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1_000_000)
@@ -85,6 +91,26 @@ def without_fix(rule: Rule) -> Rule:
     """The same rule, saying nothing of what should stand there instead."""
     fields = {key: value for key, value in yaml.safe_load(rule.text).items() if key not in ("fix", "transform")}
     return build(fields, rule.name)
+
+
+def words(rule: Rule) -> frozenset[str]:
+    """The words of code that a rule speaks of: all in its text but metavariables and its own grammar."""
+    fields = yaml.safe_load(rule.text)
+    return frozenset(word for key in _KEPT for word in _words(fields.get(key)))
+
+
+def _words(value: object) -> Iterator[str]:
+    match value:
+        case dict():
+            for key, inner in value.items():
+                # The keys of constraints and transforms are metavariables; anything longer than a name is text.
+                yield from () if _KEY.fullmatch(str(key)) else (str(key),)
+                yield from () if key in _GRAMMAR else _words(inner)
+        case list():
+            for inner in value:
+                yield from _words(inner)
+        case str():
+            yield from (word for word in _WORD.findall(_METAVARIABLE.sub(" ", value)))
 
 
 def named(rule: Rule, name: str) -> Rule:

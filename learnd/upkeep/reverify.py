@@ -24,6 +24,7 @@ from learnd.lab.hunks import Unit, combined
 from learnd.lab.prove import ProofRequest, prove
 from learnd.rules.target import exercised
 from learnd.steps.scenario import stacks
+from learnd.upkeep import REVERIFIED
 from learnd.workplace import Workplace
 from state.commands import GiveReverificationUp, Reverify
 from state.freshness import Seen
@@ -31,7 +32,6 @@ from state.job import Job
 from state.pattern import Pattern
 
 _NAMESPACE = uuid.UUID("0f3b9a52-1d5e-4a0f-8f5d-6c5a3a1c9e77")
-FOLDER = "reverified"
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ def _proven(
     assert job.scenario is not None  # noqa: S101 - the caller looked
     record = _record(pattern, job, sides, store)
     owner = Path(job.repo_path).stat()
-    root = place.settings.state_dir / FOLDER
+    root = place.settings.state_dir / REVERIFIED
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
     request = ProofRequest(
         job_id=f"reverify-{pattern.id}",

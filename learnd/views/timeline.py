@@ -73,7 +73,7 @@ def facts(event: e.Event) -> str:  # noqa: PLR0912 - one case an event, nothing 
             return f"by {_who(event)}: {_commands(event.scenario.commands)}"
         case e.ReplayStarted():
             return f"attempt {event.attempt}, isolation {event.isolation}"
-        case e.ReplayInterrupted():
+        case e.ReplayInterrupted() | e.ReverificationInterrupted():
             return ": ".join(part for part in (event.cause, event.detail) if part)
         case e.ChangeValidated() | e.ValidationFailed() | e.PatternReverified():
             return _evidence(event.evidence)
@@ -95,20 +95,10 @@ def facts(event: e.Event) -> str:  # noqa: PLR0912 - one case an event, nothing 
             return f"by {_who(event)}{', as edited' if event.text_body else ''}{_because(event.reason)}"
         case e.PatternSuperseded():
             return f"by {_who(event)}: {short(event.by)} takes its place{_because(event.reason)}"
-        case e.PatternEndorsed():
-            return f"by {_who(event)}{_because(event.reason)}. Needed: {event.missing}"
-        case e.EvidenceAdded():
-            alike = f", {event.similarity:.0%} of the words" if event.similarity is not None else ""
-            return f"job {short(event.job_id)}: {event.verdict}{_because(event.because)}{alike}"
-        case e.PatternEdited():
-            return f"by {event.by or 'somebody who did not commit it'}: text {short(event.found_sha256)}"
-        case e.ConflictFound():
-            return f"pattern {short(event.other)}: {event.detail}"
-        case e.PatternReviewStarted():
-            return f"{event.model}, attempt {event.attempt}, ${event.reserved_usd:.4f} reserved"
-        case e.PatternReviewed():
-            paid = f"{event.model}: ${event.cost_usd:.4f}{' (assumed)' if event.assumed else ''}"
-            return f"{event.recommendation or f'no recommendation ({event.failure})'}, {paid}"
+        case e.PatternEndorsed() | e.EvidenceAdded() | e.PatternEdited() | e.ConflictFound():
+            return _of_library(event)
+        case e.PatternReviewStarted() | e.PatternReviewed():
+            return _of_review(event)
         case e.PatternServed():
             runs = f" ({', '.join(event.runs)})" if event.runs else ""
             return f"{event.times} time{'' if event.times == 1 else 's'} on {event.day}{runs}"
@@ -117,6 +107,19 @@ def facts(event: e.Event) -> str:  # noqa: PLR0912 - one case an event, nothing 
             return f"{event.outcome.replace('_', ' ')}{by}{f': {event.note}' if event.note else ''}"
         case e.Approval():
             return f"by {_who(event)}{_because(event.reason)}"
+        case e.PatternRuleVerified():
+            fix = ", with a fix" if event.has_fix else ""
+            return f"{event.language}, {event.source}, {len(event.matches)} of the base{fix}, by {event.engine}"
+        case e.PatternWentStale():
+            return f"{', '.join(event.changed_paths)}{f' in {event.seen_in}' if event.seen_in else ''}"
+        case e.ReverificationStarted():
+            return f"attempt {event.attempt}, isolation {event.isolation}"
+        case e.ReverificationFailed():
+            return f"{event.cause}: {event.detail}"
+        case e.ReintroductionDetected():
+            return f"job {short(event.job_id)}: {event.detail or event.path}"
+        case e.ReintroductionGone():
+            return f"pattern {short(event.pattern_id)}: {event.detail}"
         case e.PatternStaged():
             return event.title
         case e.PatternQuarantined():
@@ -148,6 +151,27 @@ def facts(event: e.Event) -> str:  # noqa: PLR0912 - one case an event, nothing 
         case e.FaultCleared():
             return event.kind
     return _plainly(event)
+
+
+def _of_library(event: e.PatternEndorsed | e.EvidenceAdded | e.PatternEdited | e.ConflictFound) -> str:
+    """What happened to a pattern without moving it."""
+    match event:
+        case e.PatternEndorsed():
+            return f"by {_who(event)}{_because(event.reason)}. Needed: {event.missing}"
+        case e.EvidenceAdded():
+            alike = f", {event.similarity:.0%} of the words" if event.similarity is not None else ""
+            return f"job {short(event.job_id)}: {event.verdict}{_because(event.because)}{alike}"
+        case e.PatternEdited():
+            return f"by {event.by or 'somebody who did not commit it'}: text {short(event.found_sha256)}"
+    return f"pattern {short(event.other)}: {event.detail}"
+
+
+def _of_review(event: e.PatternReviewStarted | e.PatternReviewed) -> str:
+    """What a model was asked, or recommends."""
+    if isinstance(event, e.PatternReviewStarted):
+        return f"{event.model}, attempt {event.attempt}, ${event.reserved_usd:.4f} reserved"
+    paid = f"{event.model}: ${event.cost_usd:.4f}{' (assumed)' if event.assumed else ''}"
+    return f"{event.recommendation or f'no recommendation ({event.failure})'}, {paid}"
 
 
 def _plainly(event: e.Event) -> str:
