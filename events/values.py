@@ -273,6 +273,14 @@ class Scenario(Value):
     reason: str = ""
 
 
+class DroppedSentence(Value):
+    """A sentence that was taken out of a draft: from which section, and what it claimed that nothing exercised."""
+
+    section: str
+    text: str
+    why: str
+
+
 class SnapshotRecord(Value):
     """An immutable snapshot: git identities in learnd's own repository, files on disk, attribution.
 

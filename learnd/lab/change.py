@@ -13,7 +13,8 @@ from learnd.lab.hunks import AddedNames, DiffUnreadable, Unit, added_names, spli
 from learnd.lab.templates import FOLDER, Stack, is_test_path, load
 
 RUNNER_SETTINGS = re.compile(
-    r"\.?pytest\.(ini|toml)|tox\.ini|setup\.cfg|pyproject\.toml|(jest|vitest|vite)\.config\.\w+|\.mocharc(\.\w+)?"
+    r"\.?pytest\.(ini|toml)|tox\.(ini|toml)|setup\.cfg|pyproject\.toml|hatch\.toml|noxfile\.py|package\.json"
+    r"|(jest|vitest|vite|ava)\.config\.\w+|\.mocharc(\.\w+)?|(GNUm|M|m)akefile|\.?[Jj]ustfile|.+\.py[co]"
 )
 
 
@@ -39,9 +40,9 @@ def read_change(
     """The change of a snapshot: base with the change's test files over it, snapshot, and source units between them.
 
     Test files are those whose path says so to any stack, the scenario's fixtures, and the runners' settings: these
-    choose which tests run and what is loaded beside them, so both sides are judged under the same. A repository's own
-    stacks can add to what learnd's call a test, never take from it: a test taken for source could prove a test-only
-    change.
+    choose which tests run and what is loaded beside them, so both sides are judged under the same; and byte code, which
+    Python may take for the source beside it. A repository's own stacks can add to what learnd's call a test, never take
+    from it: a test taken for source could prove a test-only change.
     """
     before = {entry.path: entry for entry in store.list_files(record.base_tree)}
     after = {entry.path: entry for entry in store.list_files(record.tree)}

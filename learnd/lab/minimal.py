@@ -92,6 +92,6 @@ def _verified(trials: Trials, tree: str, replays: int, progress: Callable[[str],
     for seed in range(replays):
         progress(f"replaying the smallest change ({seed + 1})")
         replayed = trials.laboratory.replay(tree, seed, f"smallest change {seed + 1}")
-        if not holds(replayed, trials.expected):
+        if not holds(trials.settled(replayed), trials.expected):
             return False
     return True

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import shlex
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -56,8 +56,10 @@ class ProofRequest:
 
     `stacks` are those of the base tree, beside learnd's own. `learning_dir`, below `root`, takes the log, the smallest
     change and the attestations, under names that end in `suffix`. `work_dir` takes restored trees where memory has no
-    room. `log_head` is the event of the log that the attestations are bound to. `progress` is told, in short sentences,
-    what goes on.
+    room. What is not `stored` has trees in the store and no files that could be held against them. `log_head` is the
+    event of the log that the attestations are bound to. `known_flaky` are tests, by id as evidence has them, that
+    flaked on the base of earlier jobs, each with the latest such job. `progress` is told, in short sentences, what goes
+    on.
     """
 
     job_id: str
@@ -73,6 +75,8 @@ class ProofRequest:
     log_head: LogHead
     stacks: tuple[Stack, ...] = ()
     suffix: str = ""
+    stored: bool = True
+    known_flaky: Mapping[str, str] = field(default_factory=dict)
     progress: Callable[[str], None] = field(default=lambda _: None)
 
 
@@ -82,7 +86,8 @@ def prove(request: ProofRequest, store: SnapshotStore, sandbox: Sandbox, cancel:
     Raises ReplayCancelled when `cancel` is set, SnapshotDamaged when the snapshot no longer is what was taken,
     SandboxUnavailable when this machine cannot isolate, NoRoomForTrees when it has no room.
     """
-    verify_snapshot(request.record, store)
+    if request.stored:
+        verify_snapshot(request.record, store)
     change = read_change(request.record, request.scenario, request.stacks, store)
     log = ReplayLog()
     log.write(_heading(request, change, sandbox))
@@ -116,6 +121,7 @@ def prove(request: ProofRequest, store: SnapshotStore, sandbox: Sandbox, cancel:
             code=Code.of(change.names, files),
             git_folder=_git_folder(workspace, request),
             restorer=Restorer(store, given_to(request.owner_uid, request.owner_gid)),
+            known_flaky=request.known_flaky,
             log=log,
         )
         evidence = _examine(request, laboratory, change)
@@ -169,13 +175,14 @@ def _taken_apart(
 ) -> tuple[tuple[HunkEvidence, ...], MinimalChange | None]:
     """What each hunk is good for, and the smallest change that does the same as all."""
     lab = request.lab
-    settled = sides.settled(change)
+    settled = sides.settled(change, laboratory.known_flaky)
     longest = max(replay.outcome.seconds for replay in sides.snapshot)
     trials = Trials(
         laboratory,
         change,
         change.units[:UNITS_MAX],
         Expected.of(settled.base, settled.snapshot),
+        sides.forgiven(change, laboratory.known_flaky),
         max(SMALLEST_TRIAL_S, 2 * longest),
     )
     with trials.within(lab.hunk_seconds):
@@ -230,7 +237,7 @@ def _evidence(
         environment=laboratory.environment.description,
         overlays=laboratory.environment.declared,
         transitions=transitions(sides.base, sides.snapshot),
-        flaky_tests=flaky_tests(sides.base, sides.snapshot),
+        flaky_tests=flaky_tests(sides.base, sides.snapshot, laboratory.known_flaky),
     )
 
 

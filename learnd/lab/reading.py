@@ -131,6 +131,8 @@ def combined(done: Sequence[Done], loaded: Loaded, seed: int, code: Code) -> Rep
         missing,
         loaded.ours,
         probed=loaded.started,
+        retried=frozenset[str]().union(*(read.retried for read in reads)) - failed,
+        patched=frozenset[str]().union(*(read.patched for read in reads)),
         tests_alone=all(each.green or (each.bad and not each.setup and not each.result.limit) for each in done),
     )
 

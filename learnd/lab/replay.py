@@ -12,6 +12,7 @@ from __future__ import annotations
 import shutil
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -83,7 +84,7 @@ class _Step:
 
 @dataclass
 class Laboratory:
-    """Everything that is the same in all replays of one job."""
+    """Everything that is the same in all replays of one job. `known_flaky`: as in the request."""
 
     store: SnapshotStore
     sandbox: Sandbox
@@ -98,6 +99,7 @@ class Laboratory:
     code: Code
     git_folder: Path
     restorer: Restorer
+    known_flaky: Mapping[str, str] = field(default_factory=dict)
     log: ReplayLog = field(default_factory=ReplayLog)
 
     def replay(

@@ -1,17 +1,19 @@
 """Both sides of a change, replayed in turns, until enough is known or nothing can follow.
 
 Every other replay runs the tests in another order, where their runner can; the first has the runner's own. When equal
-replays disagree, more follow on both sides: how often a test fails, and whether it does so without the change too, is
-what tells a flaky change from a flaky project.
+replays disagree, more follow on both sides, which vary hash seed and order one at a time: how often a test fails, what
+that follows, and whether it does so without the change too, is what tells a flaky change from a flaky project. When a
+snapshot fails in every replay more follow as well, as long as that is cheap: the run saw it pass.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from learnd.lab.change import Change
+from learnd.lab.disagreement import Seeds, crossed, explained
 from learnd.lab.replay import Laboratory
 from learnd.lab.transitions import forgiven, owner_of, unsteady, without
 from learnd.lab.verdict import Judgement, Replayed, judge
@@ -24,10 +26,14 @@ class Sides:
     base: tuple[Replayed, ...]
     snapshot: tuple[Replayed, ...]
 
-    def settled(self, change: Change) -> Sides:
-        """Both sides without the tests that flake whatever the change does."""
-        known = forgiven(self.base, owner_of(change.test_paths))
-        return Sides(without(self.base, known), without(self.snapshot, known))
+    def forgiven(self, change: Change, known: Mapping[str, str]) -> frozenset[str]:
+        """The tests that flake whatever the change does; `known` are those of which earlier jobs said so."""
+        return forgiven(self.base, self.snapshot, owner_of(change.test_paths), known)
+
+    def settled(self, change: Change, known: Mapping[str, str]) -> Sides:
+        """Both sides without those tests."""
+        tests = self.forgiven(change, known)
+        return Sides(without(self.base, tests), without(self.snapshot, tests))
 
     @property
     def disagree(self) -> bool:
@@ -44,19 +50,21 @@ def replay_sides(laboratory: Laboratory, change: Change, progress: Callable[[str
     sides = Sides((), ())
     both = change.base != change.snapshot and _tests(laboratory)
     begun = time.monotonic()
-    for seed in range(lab.replays_max):
-        if seed >= lab.replays_min and not _worth_more(laboratory, change, sides, time.monotonic() - begun):
+    for number in range(lab.replays_max):
+        if number >= lab.replays_min and not _worth_more(laboratory, change, sides, time.monotonic() - begun):
             break
-        order = seed if lab.shuffle and seed % 2 else None
-        progress(f"replaying the snapshot ({seed + 1})")
-        after = laboratory.replay(change.snapshot, seed, f"snapshot {seed + 1}", order_seed=order)
+        seeds = Seeds(number, number if lab.shuffle and number % 2 else None)
+        if number >= lab.replays_min:
+            seeds = crossed(sides.base, sides.snapshot, lab.replays_min) or seeds
+        progress(f"replaying the snapshot ({number + 1})")
+        after = laboratory.replay(change.snapshot, seeds.hash, f"snapshot {number + 1}", order_seed=seeds.order)
         sides = Sides(sides.base, (*sides.snapshot, after))
         if after.unusable or after.outcome.cause == "no_tests":
             break
         if not both or (not after.outcome.ok and not after.named):
             continue
-        progress(f"replaying the base ({seed + 1})")
-        before = laboratory.replay(change.base, seed, f"base {seed + 1}", order_seed=order)
+        progress(f"replaying the base ({number + 1})")
+        before = laboratory.replay(change.base, seeds.hash, f"base {number + 1}", order_seed=seeds.order)
         sides = Sides((*sides.base, before), sides.snapshot)
         if before.unusable:
             break
@@ -65,14 +73,15 @@ def replay_sides(laboratory: Laboratory, change: Change, progress: Callable[[str
 
 def judged(laboratory: Laboratory, change: Change, sides: Sides) -> Judgement:
     """The verdict of both sides, before hunks are tried."""
-    settled = sides.settled(change)
-    return judge(
+    settled = sides.settled(change, laboratory.known_flaky)
+    found = judge(
         settled.base,
         settled.snapshot,
         source_changed=change.base != change.snapshot,
         test_commands=_tests(laboratory),
         minimum=laboratory.lab.replays_min,
     )
+    return explained(found, settled.base, settled.snapshot)
 
 
 def _tests(laboratory: Laboratory) -> bool:
@@ -81,8 +90,8 @@ def _tests(laboratory: Laboratory) -> bool:
 
 def _worth_more(laboratory: Laboratory, change: Change, sides: Sides, spent: float) -> bool:
     lab = laboratory.lab
-    if sides.disagree:
-        return spent + spent / len(sides.snapshot) <= lab.flaky_seconds
+    if sides.disagree and spent + spent / len(sides.snapshot) <= lab.flaky_seconds:
+        return True
     slower = max(sum(replay.outcome.seconds for replay in side) for side in (sides.base, sides.snapshot))
     cheap = slower + slower / len(sides.snapshot) <= lab.cheap_seconds
-    return cheap and judged(laboratory, change, sides).verdict == "proven"
+    return cheap and judged(laboratory, change, sides).verdict in ("proven", "failed")

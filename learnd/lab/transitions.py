@@ -6,15 +6,19 @@ skipped or is missing did neither. In between it is flaky.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
+from types import MappingProxyType
+from typing import Literal
 
 from events.values import FlakyTest, Tests, Transitions
+from learnd.lab.disagreement import follows, of_test
 from learnd.lab.reading import redacted
 from learnd.lab.verdict import TEST_REASONS, Replayed, always, always_failed, normal
 
 IDS_MAX = 50
+NONE_KNOWN: Mapping[str, str] = MappingProxyType({})
 
 
 def transitions(base: Sequence[Replayed], snapshot: Sequence[Replayed]) -> Transitions | None:
@@ -38,32 +42,49 @@ def _tests(ids: Iterable[str]) -> Tests:
 
 
 def unsteady(side: Sequence[Replayed]) -> frozenset[str]:
-    """Ids of the tests that failed in some replays of a side and passed in others."""
+    """Ids of the tests that failed in some replays of a side and passed in others, or when they were run again."""
     passed = frozenset[str]().union(*(normal(replay.passed) for replay in side))
     failed = frozenset[str]().union(*(normal(replay.failed) for replay in side))
-    return passed & failed
+    return (passed & failed).union(*(normal(replay.retried) for replay in side))
 
 
-def flaky_tests(base: Sequence[Replayed], snapshot: Sequence[Replayed]) -> tuple[FlakyTest, ...]:
-    """Every test that equal replays disagreed about, with how often it failed; at most 50 a side."""
-    found = []
-    for test in sorted(unsteady(snapshot))[:IDS_MAX]:
-        failed, runs = _rate(snapshot, test)
-        found.append(FlakyTest(test=redacted(test), side="snapshot", failed=failed, runs=runs))
-    for test in sorted(unsteady(base))[:IDS_MAX]:
-        failed, runs = _rate(base, test)
-        found.append(FlakyTest(test=redacted(test), side="base", failed=failed, runs=runs))
-    return tuple(found)
+def flaky_tests(
+    base: Sequence[Replayed], snapshot: Sequence[Replayed], known: Mapping[str, str] = NONE_KNOWN
+) -> tuple[FlakyTest, ...]:
+    """Every test that equal replays disagreed about, with how often it failed; at most 50 a side.
+
+    `known` are the tests that flaked on the base of earlier jobs, each with the job.
+    """
+    sides: tuple[tuple[Literal["base", "snapshot"], Sequence[Replayed]], ...] = (("snapshot", snapshot), ("base", base))
+    return tuple(_flaky(name, side, test, known) for name, side in sides for test in sorted(unsteady(side))[:IDS_MAX])
+
+
+def _flaky(
+    name: Literal["base", "snapshot"], side: Sequence[Replayed], test: str, known: Mapping[str, str]
+) -> FlakyTest:
+    failed, runs = _rate(side, test)
+    told = redacted(test)
+    return FlakyTest(
+        test=told, side=name, failed=failed, runs=runs, follows=follows(side, of_test(test)), known_from=known.get(told)
+    )
 
 
 def _rate(side: Sequence[Replayed], test: str) -> tuple[int, int]:
-    failed = sum(test in normal(replay.failed) for replay in side)
+    failed = sum(test in normal(replay.failed) or test in normal(replay.retried) for replay in side)
     return failed, failed + sum(test in normal(replay.passed) for replay in side)
 
 
-def forgiven(base: Sequence[Replayed], own: Callable[[str], bool]) -> frozenset[str]:
-    """Flaky tests that the change did not make so: they flake without it, and are none of its own (`own`)."""
-    return frozenset(test for test in unsteady(base) if not own(test))
+def forgiven(
+    base: Sequence[Replayed],
+    snapshot: Sequence[Replayed],
+    own: Callable[[str], bool],
+    known: Mapping[str, str] = NONE_KNOWN,
+) -> frozenset[str]:
+    """Flaky tests that the change did not make so: they flake without it, here or in earlier jobs (`known`), and are
+    none of its own (`own`). One that fails every time is no flake, whatever is known of it.
+    """
+    before = frozenset(test for test in unsteady(snapshot) if redacted(test) in known)
+    return frozenset(test for test in unsteady(base) | before if not own(test))
 
 
 def without(side: Sequence[Replayed], tests: frozenset[str]) -> tuple[Replayed, ...]:
@@ -77,7 +98,8 @@ def _without(replay: Replayed, tests: frozenset[str]) -> Replayed:
     outcome = replay.outcome
     if not outcome.ok and not failed and replay.failed and replay.tests_alone and outcome.cause in TEST_REASONS:
         outcome = outcome.model_copy(update={"ok": True, "cause": None, "failing": (), "detail": ""})
-    return replace(replay, outcome=outcome, failed=failed, passed=passed)
+    retried = frozenset(test for test in replay.retried if not normal(frozenset({test})) <= tests)
+    return replace(replay, outcome=outcome, failed=failed, passed=passed, retried=retried)
 
 
 def owner_of(changed_tests: Collection[str]) -> Callable[[str], bool]:

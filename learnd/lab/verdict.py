@@ -33,7 +33,8 @@ class Replayed:
 
     `passed` and `failed` are empty where only an exit code speaks. `missing` are the names the change adds that a
     failing replay said were not there. `loaded` are the changed modules that were loaded from the restored tree.
-    `tests_alone`: where it is not green, failing tests are all that is wrong with it.
+    `tests_alone`: where it is not green, failing tests are all that is wrong with it. `retried` of those that passed
+    failed first and were run again; `patched` is what of the runner itself was replaced.
     """
 
     outcome: ReplayOutcome
@@ -43,6 +44,8 @@ class Replayed:
     loaded: frozenset[str] = frozenset()
     probed: bool = False
     tests_alone: bool = True
+    retried: frozenset[str] = frozenset()
+    patched: frozenset[str] = frozenset()
 
     @property
     def named(self) -> bool:
@@ -79,6 +82,7 @@ def judge(
     """
     return (
         _machine(snapshot, "the snapshot")
+        or _patched(base, snapshot)
         or _regression(base, snapshot, minimum)
         or _snapshot_side(snapshot)
         or _machine(base, "the base")
@@ -101,6 +105,23 @@ def _enough(side: Sequence[Replayed], name: str, minimum: int) -> Judgement | No
     if len(side) >= minimum:
         return None
     return Judgement("inconclusive", "too_few_replays", f"{len(side)} of {minimum} replays of {name}")
+
+
+def _patched(base: Sequence[Replayed], snapshot: Sequence[Replayed]) -> Judgement | None:
+    """The change replaces parts of the test runner: what passes then is what the change calls passing."""
+    before = frozenset[str]().union(*(replay.patched for replay in base))
+    names = sorted(frozenset[str]().union(*(replay.patched for replay in snapshot)) - before)
+    if not base or not names:
+        return None
+    return Judgement("inconclusive", "runner_patched", f"with the change these are replaced: {', '.join(names[:5])}")
+
+
+def _retried(side: Sequence[Replayed]) -> Judgement | None:
+    """A test that failed and was run again until it passed disagrees with itself."""
+    names = sorted(frozenset[str]().union(*(normal(replay.retried) for replay in side)))
+    if not names:
+        return None
+    return Judgement("flaky", "retried", f"failed, and passed when it was run again: {', '.join(names[:5])}")
 
 
 def _regression(base: Sequence[Replayed], snapshot: Sequence[Replayed], minimum: int) -> Judgement | None:
@@ -127,7 +148,7 @@ def _snapshot_side(snapshot: Sequence[Replayed]) -> Judgement | None:
         return Judgement("inconclusive", f"snapshot_{outcome.cause}", outcome.detail)
     if any(_ran_nothing(replay) for replay in snapshot):
         return Judgement("inconclusive", "no_tests", "every test of the snapshot was skipped")
-    return None
+    return _retried(snapshot)
 
 
 def _without_proof(source_changed: bool, test_commands: bool) -> Judgement | None:
@@ -148,7 +169,7 @@ def _base_side(base: Sequence[Replayed]) -> Judgement | None:
             return Judgement("pass_only", "exit_code_only", "no runner named the tests; an exit code proves no test")
         if replay.outcome.cause not in TEST_REASONS:
             return Judgement("inconclusive", f"base_{replay.outcome.cause}", replay.outcome.detail)
-    return None
+    return _retried(base)
 
 
 def _both(base: Sequence[Replayed], snapshot: Sequence[Replayed]) -> Judgement:

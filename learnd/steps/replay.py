@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 
 from learnd.atomic import write_atomically
+from learnd.clock import iso, now, parse
 from learnd.grouping.following import left
 from learnd.harvest.faults import DiskFull, SnapshotDamaged, SnapshotError
 from learnd.harvest.gitfolder import NotARepository
@@ -20,6 +22,7 @@ from learnd.steps.faults import Cancelled, MachineFault
 from learnd.steps.run_folder import learning_dir, suffix
 from learnd.steps.scenario import stacks, unreadable_snapshot
 from learnd.steps.stall import stalled
+from learnd.views.queries import Views
 from learnd.workplace import Workplace
 from state.commands import RecordEvidence, RecordStall, StartReplay
 from state.decide import Command
@@ -27,10 +30,18 @@ from state.job import Job, JobStatus
 from state.refusal import Refused
 
 ACTOR = "learnd:lab"
+FLAKY_DAYS = 90
+"""So long a test that flaked is taken for one that may flake."""
 
 
 class NoScenario(Exception):
     """The job has no scenario: the table does not allow this step then."""
+
+
+def known_flaky(job: Job, views: Views) -> dict[str, str]:
+    """Tests of the job's repository that flaked on the base of its other jobs lately, each with the latest of them."""
+    since = iso(parse(now()) - timedelta(days=FLAKY_DAYS))
+    return views.flaky_tests(job.repo_id, since, job.id)
 
 
 def replay(job: Job, place: Workplace, cancel: threading.Event) -> Sequence[Command]:
@@ -71,6 +82,7 @@ def replay(job: Job, place: Workplace, cancel: threading.Event) -> Sequence[Comm
         root=store.repo,
         log_head=LogHead(*place.door.log.head()),
         suffix=suffix(job, place),
+        known_flaky=known_flaky(job, place.views()),
         progress=lambda line: place.progress(job.id, line),
     )
     try:

@@ -114,6 +114,7 @@ def _proven_again(book: Reading, job: Job, store: SnapshotStore, *, quiet: bool)
     from learnd.lab.prove import ProofRequest, ReplayCancelled, prove
     from learnd.lab.sandbox import Sandbox
     from learnd.lab.trees import NoRoomForTrees
+    from learnd.steps.replay import known_flaky
     from learnd.steps.scenario import stacks
 
     settings = settings_for(book.place)
@@ -134,6 +135,7 @@ def _proven_again(book: Reading, job: Job, store: SnapshotStore, *, quiet: bool)
             root=Path(folder),
             log_head=LogHead(*book.log.head()),
             stacks=stacks(store, job.snapshot),
+            known_flaky=known_flaky(job, book.views),
             progress=lambda _line: None if quiet else say(_line),
         )
         Path(folder).chmod(0o711)  # replays of a root learnd run as the repository's owner

@@ -9,7 +9,7 @@ from typing import TypeVar
 from learnd.ids import SHORTEST
 from learnd.views.alerts import AlertViews
 
-MODELS_VERSION = 9
+MODELS_VERSION = 10
 """Of the fold in `projection.py`; here, where asking for it costs a reading verb nothing."""
 
 ROW = TypeVar("ROW", "JobRow", "PatternRow", "RepositoryRow", "WorkTreeRow", "FaultRow")
@@ -294,6 +294,17 @@ class Views:
         """What the log knows of the daemon that started last."""
         row = self._connection.execute("SELECT boot_id, pid, learning_enabled, since FROM daemon").fetchone()
         return DaemonRow(row[0], row[1], bool(row[2]), row[3]) if row else None
+
+    def flaky_tests(self, repo_id: str, since: str, but: str) -> dict[str, str]:
+        """Tests that flaked without a change in jobs of a repository since then, each with the latest such job.
+
+        The job `but` is no witness. The latest 1000 tests count.
+        """
+        query = (
+            "SELECT test, job_id, max(at) FROM flaky_tests WHERE repo_id = ? AND at >= ? AND job_id != ? "
+            "GROUP BY test ORDER BY 3 DESC LIMIT 1000"
+        )
+        return {str(test): str(job) for test, job, _ in self.rows(query, (repo_id, since, but))}
 
     def tombstone(self, repo_id: str, diff_sha256: str) -> str | None:
         """The id of a rejected pattern that came from this very change of this repository."""

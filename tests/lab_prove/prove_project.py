@@ -131,6 +131,7 @@ class Project:
         setup: tuple[ScenarioCommand, ...] = (),
         stacks: tuple[Stack, ...] = (),
         installations: tuple[Installation, ...] = (),
+        known_flaky: Mapping[str, str] | None = None,
         **lab: object,
     ) -> Evidence:
         scenario = Scenario(
@@ -155,6 +156,7 @@ class Project:
             root=self.repo,
             log_head=LogHead(7, "f" * 64),
             stacks=stacks,
+            known_flaky=known_flaky or {},
             progress=self.said.append,
         )
         return prove(request, store, self.sandbox, self.cancel)

@@ -35,9 +35,11 @@ def test_when_equal_replays_disagree_more_follow(project: Project) -> None:
     flaky = FIX_TEST + "\n\ndef test_seed():\n    import os\n    assert os.environ['PYTHONHASHSEED'] != '1'\n"
     evidence = project.prove({"calc.py": FIXED, "tests/test_calc.py": flaky}, replays_max=5, cheap_seconds=0)
     assert (evidence.verdict, evidence.cause) == ("flaky", "snapshot_disagrees")
-    assert len(evidence.snapshot) == 5
+    assert [replay.hash_seed for replay in evidence.snapshot] == [0, 1, 2, 1, 0]
+    assert "it follows the hash seed" in evidence.detail
     (on_base, on_snapshot) = sorted(evidence.flaky_tests, key=lambda flaky: flaky.side)
-    assert (on_base.failed, on_base.runs, on_snapshot.failed, on_snapshot.runs) == (1, 5, 1, 5)
+    assert (on_base.failed, on_base.runs, on_snapshot.failed, on_snapshot.runs) == (2, 5, 2, 5)
+    assert {on_base.follows, on_snapshot.follows} == {"hash_seed"}
 
 
 def test_a_change_that_breaks_another_test_is_a_regression(project: Project) -> None:
@@ -74,10 +76,13 @@ def test_four():
 def test_a_test_that_leans_on_the_order_is_found_out(project: Project) -> None:
     project.base(STEADY)
     change = {"calc.py": FIXED, "tests/test_calc.py": FIX_TEST + ORDERED}
-    evidence = project.prove(change, replays_max=4, cheap_seconds=600)
-    assert evidence.verdict == "flaky"
-    assert [replay.order_seed for replay in evidence.snapshot[:4]] == [None, 1, None, 3]
-    assert {flaky.test for flaky in evidence.flaky_tests} == {"tests/test_calc.py::test_four"}
+    evidence = project.prove(change, replays_max=5)
+    assert (evidence.verdict, evidence.cause) == ("flaky", "order_dependence")
+    seeds = [(replay.hash_seed, replay.order_seed) for replay in evidence.snapshot]
+    assert seeds == [(0, None), (1, 1), (2, None), (1, None), (0, 1)]
+    assert {(flaky.test, flaky.follows) for flaky in evidence.flaky_tests} == {
+        ("tests/test_calc.py::test_four", "order")
+    }
 
 
 def test_without_shuffling_the_order_is_the_runners_own(project: Project) -> None:
@@ -118,3 +123,19 @@ def test_what_leans_on_the_time_zone_is_diagnosed_and_vetoes_nothing(project: Pr
         ("TZ=Pacific/Kiritimati", False, ("tests/test_calc.py::test_zone",)),
         ("LC_ALL=C", True, ()),
     ]
+
+
+def test_a_test_that_is_known_to_flake_sinks_no_proof_where_this_base_did_not_flake(project: Project) -> None:
+    """It flakes with the change alone (`CHANGED`), so nothing but what an earlier job saw can excuse it."""
+    seeded = BASE["tests/test_seed.py"].replace("!= '1'", "!= '1' or not hasattr(__import__('calc'), 'CHANGED')")
+    project.base({**STEADY, "tests/test_seed.py": seeded})
+    project.write({"calc.py": f"{FIXED}\n\nCHANGED = True\n", "tests/test_calc.py": FIX_TEST})
+    record, store = project.snapshot()
+    test, earlier = "tests/test_seed.py::test_seed", "e" * 64
+    assert project.prove_record(record, store).verdict == "flaky"
+    evidence = project.prove_record(record, store, known_flaky={test: earlier})
+    assert evidence.verdict == "proven", evidence
+    assert [(flaky.test, flaky.side, flaky.known_from) for flaky in evidence.flaky_tests] == [
+        (test, "snapshot", earlier)
+    ]
+    assert "exercised" in [hunk.verdict for hunk in evidence.hunks]

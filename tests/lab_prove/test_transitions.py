@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -65,7 +67,7 @@ def test_the_rate_of_a_flaky_test_is_counted_on_its_side() -> None:
 def test_a_test_that_flakes_without_the_change_and_is_none_of_its_own_does_not_sink_the_proof() -> None:
     base = [replay({OLD, RACE}, {FIX}), replay({OLD}, {FIX, RACE}), replay({OLD, RACE}, {FIX})]
     snapshot = [replay({OLD, FIX, RACE}, set()), replay({OLD, FIX}, {RACE}), replay({OLD, FIX, RACE}, set())]
-    known = forgiven(base, OWN)
+    known = forgiven(base, snapshot, OWN)
     assert known == {RACE}
     judged = judge(without(base, known), without(snapshot, known), source_changed=True, test_commands=True, minimum=3)
     assert (judged.verdict, judged.turned) == ("proven", {FIX})
@@ -74,13 +76,51 @@ def test_a_test_that_flakes_without_the_change_and_is_none_of_its_own_does_not_s
 def test_a_flake_that_only_shows_with_the_change_sinks_it() -> None:
     base = [replay({OLD, RACE}, {FIX})] * 3
     snapshot = [replay({OLD, FIX, RACE}, set()), replay({OLD, FIX}, {RACE}), replay({OLD, FIX, RACE}, set())]
-    assert forgiven(base, OWN) == frozenset()
+    assert forgiven(base, snapshot, OWN) == frozenset()
     assert judge(base, snapshot, source_changed=True, test_commands=True, minimum=3).verdict == "flaky"
 
 
 def test_a_flaky_test_of_the_change_is_never_forgiven() -> None:
     base = [replay({OLD}, {FIX}), replay(set(), {FIX, OLD}), replay({OLD}, {FIX})]
-    assert forgiven(base, OWN) == frozenset()
+    assert forgiven(base, base, OWN, {OLD: "an earlier job"}) == frozenset()
+
+
+def test_a_flake_that_earlier_jobs_saw_on_their_base_sinks_no_proof_and_says_where_it_is_known_from() -> None:
+    base = [replay({OLD, RACE}, {FIX})] * 3
+    snapshot = [replay({OLD, FIX, RACE}, set()), replay({OLD, FIX}, {RACE}), replay({OLD, FIX, RACE}, set())]
+    known = forgiven(base, snapshot, OWN, {RACE: "e" * 64})
+    judged = judge(without(base, known), without(snapshot, known), source_changed=True, test_commands=True, minimum=3)
+    assert (judged.verdict, known) == ("proven", {RACE})
+    (flaky,) = flaky_tests(base, snapshot, {RACE: "e" * 64})
+    assert (flaky.test, flaky.side, flaky.known_from) == (RACE, "snapshot", "e" * 64)
+
+
+def test_a_known_flaky_test_that_fails_every_time_is_broken_by_the_change() -> None:
+    base, snapshot = [replay({OLD, RACE}, {FIX})] * 3, [replay({OLD, FIX}, {RACE})] * 3
+    known = forgiven(base, snapshot, OWN, {RACE: "e" * 64})
+    judged = judge(without(base, known), without(snapshot, known), source_changed=True, test_commands=True, minimum=3)
+    assert (judged.verdict, judged.cause) == ("failed", "regression")
+
+
+def test_a_test_that_passed_only_when_it_was_run_again_is_flaky_whatever_the_replays_agree_on() -> None:
+    again = dataclasses.replace(replay({OLD, FIX, RACE}, set()), retried=frozenset({RACE}))
+    judged = judge([replay({OLD, RACE}, {FIX})] * 3, [again] * 3, source_changed=True, test_commands=True, minimum=3)
+    assert (judged.verdict, judged.cause) == ("flaky", "retried")
+    (flaky,) = flaky_tests([], [again] * 3)
+    assert (flaky.failed, flaky.runs) == (3, 6)
+    assert judge(
+        [replay({OLD, RACE}, {FIX})] * 3, without([again] * 3, frozenset({RACE})),
+        source_changed=True, test_commands=True, minimum=3,
+    ).verdict == "proven"  # fmt: skip
+
+
+def test_a_runner_that_the_change_replaces_parts_of_proves_nothing_unless_it_always_was() -> None:
+    base, snapshot = [replay({OLD}, {FIX})] * 3, [replay({OLD, FIX}, set())] * 3
+    patched = [dataclasses.replace(each, patched=frozenset({"unittest.case.TestCase.fail"})) for each in snapshot]
+    judged = judge(base, patched, source_changed=True, test_commands=True, minimum=3)
+    assert (judged.verdict, judged.cause) == ("inconclusive", "runner_patched")
+    before = [dataclasses.replace(each, patched=patched[0].patched) for each in base]
+    assert judge(before, patched, source_changed=True, test_commands=True, minimum=3).verdict == "proven"
 
 
 def test_a_failed_set_up_beside_a_flaky_test_stays_a_failure() -> None:
@@ -122,7 +162,7 @@ def test_no_test_is_of_two_kinds_and_a_proof_has_one_that_turned(
     kinds = [found.fail_to_pass, found.pass_to_pass, found.fail_to_fail, found.pass_to_fail]
     named = [test for kind in kinds for test in kind.ids]
     assert len(named) == len(set(named))
-    known = forgiven(before, OWN)
+    known = forgiven(before, after, OWN)
     judged = judge(without(before, known), without(after, known), source_changed=True, test_commands=True, minimum=3)
     if judged.verdict == "proven":
         assert found.fail_to_pass.count

@@ -29,6 +29,7 @@ from learnd.lab.outcomes.results import (
 )
 
 Tool = Literal["pytest", "unittest"]
+PATCHED_MAX = 20
 _RAISED = re.compile(r"^E?[ \t]*(?:[\w.]+\.)?(\w*(?:Error|Exception))\b:? ?(.*)$", re.MULTILINE)
 _NO_NAME = re.compile(r"cannot import name '?(\w+)'?")
 _NO_MODULE = re.compile(r"No module named '?([\w.]+)'?")
@@ -45,6 +46,8 @@ class _Session:
     started: bool = False
     ended: bool = False
     order_seed: int | None = None
+    retried: set[str] = field(default_factory=set)
+    patched: set[str] = field(default_factory=set)
 
 
 def reports(report_dir: Path) -> dict[Tool, list[Path]]:
@@ -70,6 +73,7 @@ def read_python(report_dir: Path, expected: Tool | None, ended: Ended) -> ReadOu
     tests: dict[str, TestResult] = {}
     damaged: str | None = None
     order_seed: int | None = None
+    retried, patched = frozenset[str](), frozenset[str]()
     files = [file for paths in found.values() for file in paths]
     if len(files) > REPORT_FILES_MAX:
         damaged = f"{len(files)} reports of one command"
@@ -83,7 +87,10 @@ def read_python(report_dir: Path, expected: Tool | None, ended: Ended) -> ReadOu
             damaged = f"the report of {tool} has no end: the run was cut short"
         tests = _merged(tests, session.tests)
         order_seed = session.order_seed if order_seed is None else order_seed
-    return replace(conclude(tool, tests, ended, damaged=damaged), order_seed=order_seed)
+        retried |= session.retried
+        patched |= session.patched
+    outcome = conclude(tool, tests, ended, damaged=damaged)
+    return replace(outcome, order_seed=order_seed, retried=retried, patched=patched)
 
 
 def _read(data: bytes) -> _Session:
@@ -96,6 +103,8 @@ def _read(data: bytes) -> _Session:
                 session.ended = session.started
             case "order" if isinstance(entry.get("seed"), int):
                 session.order_seed = int(str(entry["seed"]))
+            case "patched" if isinstance(names := entry.get("names"), list):
+                session.patched.update(str(name) for name in names[:PATCHED_MAX])
             case "test" if len(session.tests) < TESTS_MAX:
                 _take(session, entry)
     return session
@@ -119,6 +128,8 @@ def _take(session: _Session, entry: dict[str, object]) -> None:
     result = _result(entry, phase, outcome)
     if result is None:
         return
+    if result.status == "passed" and entry.get("retried"):
+        session.retried.add(name)
     before = session.tests.get(name)
     if before is None or _RANK[result.status] >= _RANK[before.status]:
         session.tests[name] = result
@@ -134,7 +145,7 @@ def _result(entry: dict[str, object], phase: str, outcome: object) -> TestResult
     if outcome == "passed":
         return TestResult("passed") if phase == "call" else None
     if outcome != "failed":
-        return None  # `rerun` and other words of plugins: the last run of the test follows
+        return None  # `rerun` and other words of plugins: the last run of the test follows, and says that it is one
     kind, symbol, message = entry.get("kind"), entry.get("symbol"), entry.get("message")
     known: Kind = next((one for one in KINDS if one == kind), "error")
     return TestResult(

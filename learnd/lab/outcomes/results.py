@@ -46,7 +46,8 @@ class ReadOutcome:
     `cause` is None exactly when `ok`: a Kind, or `signal`, `exit_code` (the report is green, the process is not),
     `no_report` (missing, cut short, too large), `report_mismatch` (it contradicts itself), `no_tests`.
     `tests` is empty where nobody named the tests; `ran` counts those not skipped, None where nobody counted.
-    `order_seed` is set where the runner said that it shuffled its tests by it.
+    `order_seed` is set where the runner said that it shuffled its tests by it. `retried` are tests that failed and were
+    run again until they passed; `patched` names what of the runner was replaced while it ran.
     """
 
     source: OutcomeSource
@@ -57,6 +58,8 @@ class ReadOutcome:
     ran: int | None = None
     detail: str = ""
     order_seed: int | None = None
+    retried: frozenset[str] = frozenset()
+    patched: frozenset[str] = frozenset()
 
     @property
     def failing(self) -> tuple[str, ...]:

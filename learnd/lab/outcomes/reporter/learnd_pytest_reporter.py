@@ -7,35 +7,72 @@ PYTEST_DONT_REWRITE: nothing is asserted here, and the warning that it cannot be
 turn warnings into errors.
 """
 
+import unittest.case  # noqa: F401 - so that it is known as it was before the tests import it
+
 import pytest
-from learnd_reporter import MESSAGE_MAX, ask_pytest, claim, failure, order_seed, shuffled, withdraw_from_pytest
+from learnd_reporter import (
+    MESSAGE_MAX,
+    Original,
+    ask_pytest,
+    claim,
+    failure,
+    order_seed,
+    shuffled,
+    withdraw_from_pytest,
+)
+
+RUNNER = (
+    "_pytest.outcomes",
+    "_pytest.python",
+    "_pytest.python_api",
+    "_pytest.raises",
+    "_pytest.reports",
+    "_pytest.runner",
+    "_pytest.unittest",
+    "unittest.case",
+)
+"""Where it is decided whether a test passed."""
 
 _marking = []
+_ordering = []
 
 
 def pytest_configure(config):
     withdraw_from_pytest()
     if not _marking:
         _marking.append(True)
-        config.pluginmanager.register(Marker(), "learnd-marker")
+        config.pluginmanager.register(Marker())  # without a name: settings cannot turn it off by one
     if order_seed() is not None:
-        config.pluginmanager.register(Order(order_seed()), "learnd-order")
+        _ordering.append(True)
+        config.pluginmanager.register(Order(order_seed()))
     if not hasattr(config, "workerinput"):
         report = claim("pytest", pytest.__version__)
         if report is not None:
-            config.pluginmanager.register(Reporter(report), "learnd-reporter")
+            config.pluginmanager.register(Reporter(report))
 
 
 class Marker:
-    """Puts kind, symbol and message on failing reports, where the exception itself is at hand."""
+    """Puts on reports, where the exception itself is at hand: on failing ones kind, symbol and message; on passing ones
+    how often the test failed before (a plug-in ran it again); on all what of the runner was replaced.
+    """
+
+    def __init__(self):
+        self.failures = {}
+        self.original = Original(RUNNER)
 
     @pytest.hookimpl(hookwrapper=True)
     def pytest_runtest_makereport(self, item, call):
         outcome = yield
-        if call.excinfo is not None:
-            report = outcome.get_result()
-            if report.failed:
+        report = outcome.get_result()
+        if report.failed:
+            self.failures[item.nodeid] = self.failures.get(item.nodeid, 0) + 1
+            if call.excinfo is not None:
                 report.learnd = failure(call.excinfo.value, "call" if report.when == "call" else "setup")
+        elif item.nodeid in self.failures:
+            report.learnd_failures = self.failures[item.nodeid]
+        replaced = self.original.replaced()
+        if replaced:
+            report.learnd_patched = replaced
 
     @pytest.hookimpl(hookwrapper=True)
     def pytest_make_collect_report(self, collector):
@@ -73,17 +110,19 @@ class Reporter:
 
     def __init__(self, report):
         self.report = report
+        self.patched = set()
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_setupnodes(self):
         ask_pytest()  # workers are about to start: each reads the option, and takes it back in its own process
 
     def pytest_collection_finish(self, session):
-        if order_seed() is not None and session.config.pluginmanager.hasplugin("learnd-order"):
+        if _ordering:
             self.report.write({"t": "order", "seed": order_seed()})
 
     def pytest_runtest_logreport(self, report):
         self._write(report, report.when, hasattr(report, "wasxfail"))
+        self.patched.update(getattr(report, "learnd_patched", ()))
 
     def pytest_collectreport(self, report):
         if report.failed:
@@ -91,6 +130,8 @@ class Reporter:
 
     def _write(self, report, phase, xfail):
         entry = {"t": "test", "id": report.nodeid, "phase": phase, "outcome": report.outcome, "xfail": xfail}
+        if getattr(report, "learnd_failures", 0):
+            entry["retried"] = report.learnd_failures
         if report.failed:
             plain = {"kind": "assertion" if phase == "call" else "setup", "symbol": None, "message": ""}
             if phase == "collection":
@@ -103,4 +144,5 @@ class Reporter:
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session, exitstatus):
+        self.report.patched(self.patched)
         self.report.write({"t": "end", "exit": int(exitstatus), "collected": session.testscollected})

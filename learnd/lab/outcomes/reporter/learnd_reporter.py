@@ -15,6 +15,7 @@ import sys
 import types
 
 MESSAGE_MAX = 400
+PATCHED_MAX = 20
 PLUGIN_OPTION = "-p learnd_pytest_reporter"
 _NO_NAME = re.compile(r"cannot import name '?([\w.]+)'?")
 _NO_MODULE = re.compile(r"No module named '?([\w.]+)'?")
@@ -38,6 +39,49 @@ class Report:
     def write(self, entry):
         if os.getpid() == self._owner:  # a forked child has inherited the file, not the right to speak
             os.write(self._file, (json.dumps(entry) + "\n").encode("utf-8", "backslashreplace"))
+
+    def patched(self, names):
+        """Say what of the runner was replaced while it ran; nothing where nothing was."""
+        if names:
+            self.write({"t": "patched", "names": sorted(names)[:PATCHED_MAX]})
+
+
+class Original:
+    """The functions of some modules as they are now, to tell later which were replaced: a change to the code under test
+    must not decide what an assertion is.
+    """
+
+    def __init__(self, modules):
+        self.modules = modules
+        self.functions = dict(self._functions())
+
+    def replaced(self):
+        """Names of the functions that are not what they were."""
+        now = dict(self._functions())
+        return sorted(
+            name
+            for name, (function, code) in self.functions.items()
+            if now.get(name, (None, None))[0] is not function or now[name][1] is not code
+        )
+
+    def _functions(self):
+        for module in self.modules:
+            members = list(vars(sys.modules[module]).items()) if module in sys.modules else []
+            for name, value in members:
+                if isinstance(value, type) and value.__module__ == module:
+                    for method, inner in list(vars(value).items()):
+                        for found in _code(inner):
+                            yield "%s.%s.%s" % (module, name, method), found
+                else:
+                    for found in _code(value):
+                        yield "%s.%s" % (module, name), found
+
+
+def _code(value):
+    """(function, its code) of a function or of a method however it is wrapped; nothing of other values."""
+    function = getattr(value, "__func__", None) or getattr(value, "fget", None) or value
+    if isinstance(function, types.FunctionType):
+        yield function, function.__code__
 
 
 def claim(tool, version):

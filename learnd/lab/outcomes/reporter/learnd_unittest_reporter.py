@@ -7,14 +7,16 @@ themselves say nothing. Django's and other runners that build on TextTestRunner 
 import sys
 import traceback
 
-from learnd_reporter import MESSAGE_MAX, claim, describe, failure, order_seed, shuffled
+from learnd_reporter import MESSAGE_MAX, Original, claim, describe, failure, order_seed, shuffled
 
 
 def patch_runner(module):
     """Called when unittest.runner is imported."""
     original = module.TextTestRunner.run
+    original_code = Original(("unittest.case",))
 
     def run(self, test):
+        # The tests are loaded by now, and what they import with them: `original_code` is of before that.
         report = claim("unittest", sys.version.split()[0])
         if report is None:
             return original(self, test)
@@ -22,15 +24,17 @@ def patch_runner(module):
         if seed is not None and _mix(test, seed):
             report.write({"t": "order", "seed": seed})
         make = self._makeResult
+        patched = set()
 
         def make_result():
-            return _observed(make(), report)
+            return _observed(make(), report, original_code, patched)
 
         self._makeResult = make_result
         try:
             result = original(self, test)
         finally:
             del self._makeResult
+        report.patched(patched.union(original_code.replaced()))
         report.write({"t": "end", "exit": 0 if result.wasSuccessful() else 1, "collected": result.testsRun})
         return result
 
@@ -48,11 +52,12 @@ def _mix(suite, seed):
     return True
 
 
-def _observed(result, report):
+def _observed(result, report, original_code, patched):
     def say(test, outcome, **more):
         entry = {"t": "test", "id": _id(test), "phase": "call", "outcome": outcome, "xfail": False}
         entry.update(more)
         report.write(entry)
+        patched.update(original_code.replaced())
 
     def wrap(name, speak):
         method = getattr(result, name, None)
