@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import itertools
 import os
+import resource
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-from bench.measuring import Line, in_turns, median, scaled, shown
+from bench.measuring import Line, in_turns, median, scaled, shown, timed
 from bench.sample import git
 from events.values import Scenario, ScenarioCommand
 from learnd.harvest.restoring import Restorer
@@ -49,18 +49,18 @@ BUSY_S = 0.3
 
 
 def measure(folder: Path, scale: float) -> list[Line]:
-    with _workshop(folder / "lab") as shop:
+    with _workshop(folder / "lab", scaled(HUNKS, scale, 2)) as shop:
         return [*_replays(shop, scale), *_ablation(shop, scale), *_restores(folder / "lab/large", shop, scale)]
 
 
 class Workshop:
-    """A repository with a change of ten hunks, each of which one test needs, and a laboratory for it."""
+    """A repository with a change of so many hunks, each of which one test needs, and a laboratory for it."""
 
-    def __init__(self, folder: Path, workspace: Workspace) -> None:
-        self.repo = _repository(folder / "repo")
+    def __init__(self, folder: Path, workspace: Workspace, hunks: int) -> None:
+        self.repo = _repository(folder / "repo", hunks)
         self.store = SnapshotStore(folder / "state", "bench", self.repo)
         base = self.store.take_tree().tree
-        (self.repo / "parts.py").write_text(_parts(mended=True))
+        (self.repo / "parts.py").write_text(_parts(hunks, mended=True))
         tree = self.store.take_tree().tree
         files = frozenset(entry.path for entry in self.store.list_files(tree))
         units = split(self.store.diff(base, tree), lambda path: path.startswith("test_"))
@@ -99,33 +99,33 @@ class Workshop:
 
 
 @contextmanager
-def _workshop(folder: Path) -> Iterator[Workshop]:
+def _workshop(folder: Path, hunks: int) -> Iterator[Workshop]:
     folder.mkdir(parents=True)
     with Workspace(choose_root(folder / "work", None, 1 << 20), f"bench-{os.getpid()}") as workspace:
-        yield Workshop(folder, workspace)
+        yield Workshop(folder, workspace, hunks)
 
 
-def _repository(repo: Path) -> Path:
+def _repository(repo: Path, hunks: int) -> Path:
     repo.mkdir()
     git(repo, "init", "-q", "-b", "main", ".")
     cases = "".join(
         f"    def test_part_{number}(self):\n        self.assertEqual(parts.part_{number}(), {number})\n\n"
-        for number in range(HUNKS)
+        for number in range(hunks)
     )
     busy = (
         f"import time\nimport unittest\nimport parts\n\ntime.sleep({BUSY_S})\n\n\nclass PartsTest(unittest.TestCase):\n"
     )
     (repo / "test_parts.py").write_text(busy + cases)
-    (repo / "parts.py").write_text(_parts(mended=False))
+    (repo / "parts.py").write_text(_parts(hunks, mended=False))
     (repo / ".gitignore").write_text("__pycache__/\n")
     git(repo, "add", "-A")
     git(repo, "commit", "-q", "-m", "base")
     return repo
 
 
-def _parts(*, mended: bool) -> str:
+def _parts(hunks: int, *, mended: bool) -> str:
     return "".join(
-        f"def part_{number}():\n    return {number if mended else -1}\n\n\n{GAP}\n\n\n" for number in range(HUNKS)
+        f"def part_{number}():\n    return {number if mended else -1}\n\n\n{GAP}\n\n\n" for number in range(hunks)
     )
 
 
@@ -249,9 +249,7 @@ def _restores(place: Path, shop: Workshop, scale: float) -> list[Line]:
         subprocess.run(["tar", "-x", "-C", str(folder), "-f", str(tar)], check=True)
 
     count = scaled(RESTORES, scale, 2)
-    begun = time.perf_counter()
-    restore()
-    first = time.perf_counter() - begun
+    first = timed(restore)
     taken = in_turns({"restore": restore, "tar": extract}, count, 1)
     learnd, peer = median(taken["restore"]), median(taken["tar"])
     return [
@@ -263,9 +261,22 @@ def _restores(place: Path, shop: Workshop, scale: float) -> list[Line]:
             "≤ 1 ×",
             learnd <= peer,
             f"{count} each",
-            f"the first restore of a tree, which reads its objects, took {shown(first)}",
+            f"it takes {shown(_processor(restore))} of processor time, tar {shown(_processor(extract))}, and what is "
+            f"beyond that is waiting; the first restore, which reads the objects from git, took {shown(first)}",
         )
     ]
+
+
+def _processor(work: Callable[[], None]) -> float:
+    """Seconds that all cores together are busy for `work`, its child processes included."""
+
+    def used() -> float:
+        found = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+        return sum(one.ru_utime + one.ru_stime for one in found)
+
+    before = used()
+    work()
+    return used() - before
 
 
 def _large(place: Path, count: int) -> tuple[SnapshotStore, str]:

@@ -12,7 +12,7 @@ from bench.measuring import Line, in_turns, quantile
 SMALL = 0.001
 
 
-@pytest.mark.parametrize("row", [row for row in ROWS if row not in ("detect", "start", "job", "memory")])
+@pytest.mark.parametrize("row", [row for row in ROWS if row not in ("detect", "start", "job", "lab", "memory")])
 def test_a_row_measures_learnd_and_its_peer(tmp_path: Path, row: str) -> None:
     lines = measure_of(row)(tmp_path, SMALL)
     assert lines
@@ -21,8 +21,8 @@ def test_a_row_measures_learnd_and_its_peer(tmp_path: Path, row: str) -> None:
 
 
 @pytest.mark.sandbox
-@pytest.mark.parametrize("row", ["detect", "start", "job", "memory"])
-def test_a_row_measures_a_real_daemon(tmp_path: Path, row: str) -> None:
+@pytest.mark.parametrize("row", ["detect", "start", "job", "lab", "memory"])
+def test_a_row_measures_a_real_daemon_or_real_replays(tmp_path: Path, row: str) -> None:
     lines = measure_of(row)(tmp_path, SMALL)
     assert all(line.what and line.learnd and line.peer and line.n for line in lines)
     assert any(line.aim and line.met is not None for line in lines)
