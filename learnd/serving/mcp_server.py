@@ -51,7 +51,7 @@ class PatternServer:
         self._bus = InMemorySubscriptionBus()
         self._session: ServerSession | None = None
         """Of a client that shook hands: it is told of changes without asking. Later ones listen."""
-        self._server: Server[dict[str, object]] = Server(
+        self.server: Server[dict[str, object]] = Server(
             "learnd",
             version=version("learnd"),
             instructions=INSTRUCTIONS,
@@ -64,10 +64,10 @@ class PatternServer:
 
     async def serve(self) -> None:
         """Until the client closes its end."""
-        options = self._server.create_initialization_options(NotificationOptions(resources_changed=True))
+        options = self.server.create_initialization_options(NotificationOptions(resources_changed=True))
         async with stdio_server() as (read, write), anyio.create_task_group() as tasks:
             tasks.start_soon(self._watch)
-            await self._server.run(read, write, options)
+            await self.server.run(read, write, options)
             tasks.cancel_scope.cancel()
 
     # --- tools ---

@@ -15,18 +15,26 @@ from learnd.verbs.terminal import note
 
 if TYPE_CHECKING:
     from learnd.requests import Reply, ReportUse
+    from learnd.serving.tools import Doors
 
 
 def serve(log: Path | None, repo: Path) -> int:
     """Serve one client until it closes its end. Without a log, or in no repository, every call says so."""
     from learnd.serving.mcp_server import run  # brings the SDK, which is slow
-    from learnd.serving.tools import Doors
     from learnd.verbs import diagnostics
 
     diagnostics.configure(quiet=True)
-    folder = repo.absolute()  # whoever started us may go elsewhere
     if sys.stdin.isatty():
         note("learnd mcp waits for a client on standard input. Next: name it as a server in the agent's settings")
+    run(doors(log, repo))
+    return 0
+
+
+def doors(log: Path | None, repo: Path) -> Doors:
+    """The library of the repository that `repo` lies in, as it is whenever it is asked, and the ways to report."""
+    from learnd.serving.tools import Doors  # brings pydantic
+
+    folder = repo.absolute()
 
     @contextmanager
     def library() -> Iterator[Library]:
@@ -41,5 +49,4 @@ def serve(log: Path | None, repo: Path) -> int:
     def noted(pattern_ids: Sequence[str], run: str | None) -> bool:
         return note_use(log, pattern_ids, run)
 
-    run(Doors(library, report, noted))
-    return 0
+    return Doors(library, report, noted)

@@ -164,7 +164,8 @@ def test_it_starts_without_what_is_slow_to_import(place: ServingPlace) -> None:
     loaded = (
         "import sys; sys.argv[0] = 'learnd'; from learnd.cli import app\n"
         "import typer; code = typer.main.get_command(app).main(standalone_mode=False)\n"
-        "sys.exit(', '.join(sorted({'pydantic', 'yaml', 'mcp', 'structlog', 'git', 'openai', 'rich'} & set(sys.modules))))"
+        "slow = {'pydantic', 'yaml', 'mcp', 'structlog', 'git', 'openai', 'rich'}\n"
+        "sys.exit(', '.join(sorted(slow & set(sys.modules))))"
     )
     done = subprocess.run(
         [sys.executable, "-c", loaded, "context", "--for", QUESTION, "--repo", place.repo],

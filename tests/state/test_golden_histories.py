@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from events.catalog import CATALOG, EVENT, Event
+from events.catalog import CATALOG, EVENT, USAGE_EVENTS, Event
 from events.upcasts import UPCASTS, upcast
 from state import job as jobs
 from state import pattern as patterns
+from state import usage as usages
 
 FOLDER = Path(__file__).resolve().parents[1] / "history"
 FILES = sorted(FOLDER.glob("*.jsonl"))
@@ -29,7 +30,10 @@ def events_of(file: Path) -> list[Event]:
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_a_golden_history_folds_to_the_status_it_is_named_after(file: Path) -> None:
     kind, _, status = file.stem.partition("-")
-    if kind == "job":
+    if kind == "usage":
+        usage = usages.fold("b2" * 32, events_of(file))
+        assert (usage.day, usage.through, usage.version, len(usage.said)) == ("2026-02-03", 2, 6, 2)
+    elif kind == "job":
         assert jobs.fold("a" * 64, events_of(file)).status == status.split("-", maxsplit=1)[0]
     else:
         assert patterns.fold("b" * 64, events_of(file)).status == status.split("-", maxsplit=1)[0]
@@ -49,6 +53,11 @@ def test_the_golden_histories_hold_rules_and_what_became_of_stale_patterns() -> 
         "PatternRuleVerified", "PatternWentStale", "ReverificationStarted", "ReverificationInterrupted",
         "ReverificationFailed", "PatternReverified", "ReintroductionDetected",
     } <= told()  # fmt: skip
+
+
+def test_the_golden_histories_hold_every_event_of_use() -> None:
+    told = {type(event) for event in events_of(FOLDER / "usage-recorded.jsonl")}
+    assert told == set(USAGE_EVENTS)
 
 
 @pytest.mark.parametrize("status", [s.value for s in jobs.JobStatus if s is not jobs.JobStatus.NEW])
