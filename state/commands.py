@@ -447,8 +447,8 @@ class Promote(PatternCommand):
     """`text_sha256` is of the text that the person saw; `edited_text` is set when it is their own.
 
     `approvals` is how many people must consent. `owned` are the paths that the pattern cites and that have owners, with
-    them: each must have the consent of one; `cites_unowned`: there are others, about which any approver may speak. `opposed` are patterns that are served, or may be again without anybody's
-    word, and that advise the opposite.
+    them: each must have the consent of one; `cites_unowned`: there are others, about which any approver may speak.
+    `opposed` are patterns that are served, or may be again without anybody's word, and that advise the opposite.
     """
 
     person: Person

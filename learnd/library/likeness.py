@@ -36,7 +36,7 @@ REVERSED: Final = 0.6
 
 MARK_DIGITS: Final = 12
 MARKS_MAX: Final = 400
-_TELLING: Final = 4
+_TELLING: Final = 5
 """Letters and digits that a line must have in order to say something."""
 
 ConflictKind = Literal["reverse", "takes_back", "brings_back"]
