@@ -43,7 +43,7 @@ demo: setup sandbox
 	@$(BIN)/learnd demo
 
 test: lint sandbox tracer units
-	LEARND_TEST_PRODUCER="$(abspath $(wildcard $(PRODUCER)))" $(BIN)/python -m pytest -n $(WORKERS)
+	LEARND_TEST_PRODUCER="$(abspath $(wildcard $(PRODUCER)))" $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 lint: setup
 	$(BIN)/ruff check .
@@ -61,7 +61,7 @@ faults: setup tracer
 	@$(BIN)/python tests/crash/faults.py
 
 controls: setup sandbox
-	CONTROLS=all $(BIN)/python -m pytest -n $(WORKERS) tests/controls
+	CONTROLS=all $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal tests/controls
 	@$(BIN)/python tests/controls/race.py
 	@$(BIN)/python tests/controls/race.py --only-with-change
 

@@ -172,7 +172,7 @@ def test_a_kill_during_a_replay_leaves_nothing_running_costs_an_attempt_and_the_
 def test_a_daemon_that_ends_just_when_a_sandbox_is_made_leaves_no_process(sample: Sample, how: str) -> None:
     """bwrap has a moment in which its death leaves a process that waits for ever; the next start ends those."""
     sample.complete()
-    for _ in range(3):
+    for _ in range(2):
         with Daemon(sample.state, LEARND_REPLAY_ATTEMPTS="10", **sample.environ) as daemon:
             until(sample.launched, "a launch", 0.0)
             if how == "kill":
