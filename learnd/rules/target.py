@@ -58,7 +58,7 @@ class Target:
     ) -> Target:
         """Raises SnapshotError."""
         change = read_change(record, scenario, stacks, store)
-        return cls(change.base, change.snapshot, tuple(map(_spot, exercised(change, evidence))))
+        return cls(change.base, change.snapshot, tuple(map(spot_of, exercised(change, evidence))))
 
     @property
     def languages(self) -> tuple[str, ...]:
@@ -82,7 +82,8 @@ def exercised(change: Change, evidence: Evidence) -> tuple[Unit, ...]:
     return alone or tuple(unit for unit, hunk in judged if hunk.verdict in ("inseparable", "unknown"))
 
 
-def _spot(unit: Unit) -> Spot:
+def spot_of(unit: Unit) -> Spot:
+    """Where a unit stands in the base."""
     if unit.run is None:  # a whole file: it was removed, or it is new and the base has no line of it
         return Spot(unit.file, 1, len(unit.removed), unit.removed, unit.added)
     lines = list(unit.run.hunk)

@@ -13,7 +13,7 @@ from learnd.lab.hunks import split
 from learnd.lab.sandbox import Sandbox
 from learnd.rules.bench import Bench, Where, code_of, laid_out
 from learnd.rules.languages import language_of
-from learnd.rules.target import Spot, _spot
+from learnd.rules.target import Spot, spot_of
 from learnd.settings import Lab
 
 FilesOf = Mapping[str, str]
@@ -32,4 +32,4 @@ def changed(folder: Path, before: FilesOf, after: FilesOf, language: str) -> Ite
     where = Where(Sandbox("bubblewrap"), folder / "work", Lab(), (repo.stat().st_uid, repo.stat().st_gid), "bench")
     files = {"base": code_of(store, base, language), "snapshot": code_of(store, tree, language)}
     with laid_out(where, files) as bench:  # type: ignore[arg-type] # the two sides
-        yield bench, tuple(_spot(unit) for unit in units if language_of(unit.file) == language)
+        yield bench, tuple(spot_of(unit) for unit in units if language_of(unit.file) == language)
