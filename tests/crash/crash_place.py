@@ -138,6 +138,8 @@ class Sample:
             "LEARND_SWEEP_SECONDS": "3600", "LEARND_REPLAY_ATTEMPTS": "10", "LEARND_CRYSTALIZE_ATTEMPTS": "10",
             "LEARND_BUDGET_USD": str(BUDGET_USD), "PYTHONDONTWRITEBYTECODE": "1",
             "TMPDIR": str(self.temporary),
+            # Of one run whose window is over at once: it passes through every effect that there is.
+            "LEARND_VALIDATION__MODE": "grouped", "LEARND_VALIDATION__WINDOW_HOURS": "0",
         }  # fmt: skip
         if self.server is not None:
             environ |= {"OPENAI_API_KEY": "sk-test", "OPENAI_BASE_URL": self.server.url_for("/v1")}

@@ -7,7 +7,7 @@ which effect makes it. So the points inside of an effect are not listed by hand:
 
 An effect that changes nothing by itself is ended at what it reads. A point is `place|thread|n`: the n-th such call of
 that thread in that place. Places are the effects, `publish` (files that follow the log), `start` and `intake`;
-`append|n` is the moment after the n-th append was acknowledged. `during:` in front of a point that starts a process
+`append|n` is the moment after the n-th append was acknowledged, `append|Type` after one that holds such an event. `during:` in front of a point that starts a process
 kills a moment later, when that process is at work.
 """
 
@@ -113,7 +113,7 @@ def acknowledged(append: Callable[..., list[Recorded]]) -> Callable[..., list[Re
         appends += 1
         point = f"append|{appends}"
         os.write(trace, f"{point}\tappend\t{' '.join(record.type for record in recorded)}\n".encode())
-        if point == wanted:
+        if wanted in (point, *(f"append|{record.type}" for record in recorded)):
             end()
         return recorded
 
