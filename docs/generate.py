@@ -16,12 +16,13 @@ from pathlib import Path
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from events.catalog import JOB_EVENTS, MACHINE_EVENTS, PATTERN_EVENTS, Event
+from events.catalog import JOB_EVENTS, MACHINE_EVENTS, PATTERN_EVENTS, USAGE_EVENTS, Event
 from learnd.settings import Settings
 from state import job, pattern
 from state.machine import mermaid
 
 RESULTS = Path(__file__).resolve().parents[1] / "bench/RESULTS.md"
+EVIDENCE = RESULTS.with_name("EVIDENCE.md")
 README = Path(__file__).resolve().parent.parent / "README.md"
 PART = re.compile(r"(<!-- generated: (?P<name>[a-z ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -67,12 +68,24 @@ def speed_table() -> str:
     return "\n".join(("| | learnd | peer | ratio | aim | met |", "| --- | --- | --- | --- | --- | --- |", *rows, ""))
 
 
+def evidence_table() -> str:
+    """What `make bench-evidence` found last, a row for each pair."""
+    lines = [line for line in EVIDENCE.read_text().splitlines() if line.startswith("| ")]
+    names, *rows = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
+    shown = ("pair", "layout · runner", "verdict", "F→P", "exercised", "unexercised", "smallest")
+    at = [names.index(name) for name in shown]
+    told = [f"| {' | '.join(row[column] for column in at)} |" for row in rows if not row[0].startswith("---")]
+    return "\n".join((f"| {' | '.join(shown)} |", f"|{' --- |' * len(shown)}", *told, ""))
+
+
 PARTS: dict[str, Callable[[], str]] = {
     "speed": speed_table,
+    "evidence": evidence_table,
     "job diagram": lambda: f"```mermaid\n{mermaid(job.TABLE)}```\n",
     "pattern diagram": lambda: f"```mermaid\n{mermaid(pattern.TABLE)}```\n",
     "job events": lambda: events_table(JOB_EVENTS),
     "pattern events": lambda: events_table(PATTERN_EVENTS),
+    "usage events": lambda: events_table(USAGE_EVENTS),
     "machine events": lambda: events_table(MACHINE_EVENTS),
     "settings": settings_table,
 }
