@@ -21,7 +21,7 @@ from learnd import clock
 from learnd.atomic import write_atomically
 from learnd.harvest import gitfolder, usertag
 from learnd.harvest.capture import EXECUTABLE, FILE, GITLINK, LINK, Capture, Entry, TreeTaken
-from learnd.harvest.faults import SnapshotError, disk_faults, shown
+from learnd.harvest.faults import GitFailed, SnapshotError, disk_faults, shown
 from learnd.harvest.gitfolder import GitFolder, Move
 from learnd.harvest.plumbing import OwnRepository, checked
 from learnd.harvest.repository import shallow_commits
@@ -130,8 +130,11 @@ class SnapshotStore(Trees):
         return output.decode().strip()
 
     def tag(self, name: str, commit: str) -> None:
-        """Point the tag `name` at `commit`; a retry moves it and leaves no second one."""
-        self._own.run("update-ref", tag_ref(name), checked(commit))
+        """Point the tag `name` at `commit`; a retry moves it and leaves no second one. Raises SnapshotError."""
+        try:
+            self._own.run("update-ref", tag_ref(name), checked(commit))
+        except GitFailed as error:
+            raise SnapshotError("tag_refused", f"{tag_ref(name)} is not written: {error.detail}") from error
 
     def tagged(self, name: str) -> str | None:
         """The commit a tag points at, None when there is no such tag."""

@@ -28,6 +28,9 @@ from learnd.keeping.backup import PREFIX, QUARANTINE, REPOSITORIES
 from learnd.keeping.manifest import MANIFEST, Backup, BackupUnusable, check_backup, digest, is_backup, read_manifest
 from learnd.locate import NAME
 
+OF_ITSELF = frozenset({"LogBackedUp", "DaemonStarted", "DaemonStopped"})
+"""Events that nothing follows from: a backup is always followed by the one that records it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Loss:
@@ -46,6 +49,11 @@ class Loss:
     @property
     def count(self) -> int:
         return self.position - self.kept
+
+    @property
+    def harmless(self) -> bool:
+        """Whether all of it is known, and says nothing but that backups were made and learnd came and went."""
+        return not self.parted and bool(self.types) and self.types.keys() <= OF_ITSELF
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +75,8 @@ def look(folder: Path, log_path: Path) -> Plan:
     known = _anchored_loss(folder, backup, log_path)
     if known is not None and (loss is None or known.position > loss.position):
         loss = known
+    if loss is not None and loss.harmless:
+        loss = None
     return Plan(folder.resolve(), backup, loss, unreadable, _newer(folder, backup))
 
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 import os
 import tempfile
 import threading
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Final
 
 from events.values import Isolation
 from learnd.lab.binds import SandboxRun
-from learnd.lab.isolation import bubblewrap
+from learnd.lab.isolation import SYSTEM_LINKS, bubblewrap
 from learnd.lab.launcher import LAUNCH_ENV, SandboxUnavailable, prepare, replay_user
 from learnd.lab.limits import Limits
 from learnd.lab.sandbox import NotStarted, SandboxReport, run_isolated
@@ -79,13 +79,23 @@ def _probe() -> list[str]:
         tree, report = Path(folder, "tree"), Path(folder, "report")
         tree.mkdir()
         report.mkdir()
-        argv = ("/bin/sh", "-c", PROBE, "probe", "/root", "/home", str(Path.home()))
+        argv = ("/bin/sh", "-c", PROBE, "probe", "/root", "/home", *_own_home())
         uid, gid = os.geteuid(), os.getegid()
         spec = SandboxRun(argv, tree, PLACE, report, LIMITS, owner_uid=uid, owner_gid=gid)
         prepare(tree, uid, gid)
         prepare(report, uid, gid)
         result = run_isolated(spec, replay_user(uid, gid), threading.Event())
     return _findings(result.output.decode(errors="replace").splitlines(), result.exit_code)
+
+
+def _own_home() -> list[str]:
+    """This user's home, which replays must not look into, unless it is a folder of the system that they are shown."""
+    try:
+        home = PurePosixPath(os.path.normpath(Path.home()))
+    except RuntimeError:  # neither HOME nor an entry in the table of users
+        return []
+    shown = not home.is_absolute() or not home.name or home.parts[1] in ("usr", *SYSTEM_LINKS)
+    return [] if shown else [str(home)]
 
 
 def _findings(lines: list[str], exit_code: int | None) -> list[str]:

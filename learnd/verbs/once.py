@@ -142,14 +142,16 @@ class _Drive:
         for thread in threads:
             thread.start()
         died = False
-        while not self.done.wait(0.05) and not died:
-            died = any(not thread.is_alive() for thread in threads)
-            self.engine.alerts.step()
-            if self.engine.scheduler.idle() and not self._near() and self.engine.upkeep.idle():
-                break
-        self.engine.drain()
-        for thread in threads:
-            thread.join()
+        try:
+            while not self.done.wait(0.05) and not died:
+                died = any(not thread.is_alive() for thread in threads)
+                self.engine.alerts.step()
+                if self.engine.scheduler.idle() and not self._near() and self.engine.upkeep.idle():
+                    break
+        finally:  # workers that nobody tells to stop would keep the process for ever
+            self.engine.drain()
+            for thread in threads:
+                thread.join()
         if died:
             raise Stop("a worker ended with an error that nobody foresaw (above). Next: learnd doctor, and report it")
 

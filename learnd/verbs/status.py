@@ -120,10 +120,15 @@ def daemon_state(book: Reading) -> DaemonState:
 
 
 def last_backup(book: Reading) -> dict[str, object] | None:
-    """`{at, path, position}` of the backup that the log was told of last."""
+    """`{at, path, position}` of the backup that the log was told of last, or that it was restored from since.
+
+    A log that went on as it was (`verify --accept-loss`) was restored from no backup, and names itself.
+    """
     rows = book.rows(
-        "SELECT at, json_extract(data, '$.path'), json_extract(data, '$.position') FROM events "
-        "WHERE stream = 'machine' AND type = 'LogBackedUp' ORDER BY version DESC LIMIT 1"
+        "SELECT at, json_extract(data, '$.path') AS path, json_extract(data, '$.position') FROM events "
+        "WHERE stream = 'machine' AND (type = 'LogBackedUp' OR type = 'LogRestored' AND path != ?) "
+        "ORDER BY version DESC LIMIT 1",
+        (str(book.place.log),),
     )
     return dict(zip(("at", "path", "position"), rows[0], strict=True)) if rows else None
 

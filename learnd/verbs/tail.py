@@ -9,19 +9,19 @@ from __future__ import annotations
 
 import difflib
 import json
-import re
 import sqlite3
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from events.database import LogMissing, LogUnusable, open_reader
 from learnd.verbs.reading import place_of, reading
 from learnd.verbs.terminal import USAGE, Stop, note, say, stamp
+from learnd.verbs.when import moment
 
 if TYPE_CHECKING:
     from events.recorded import Recorded
@@ -31,8 +31,6 @@ LINES = 20
 REMEMBERED = 10_000
 POLL_S = 0.2
 BEING_MADE_S = 5.0
-_AGE = re.compile(r"(\d+)\s*(s|m|min|h|d)")
-_UNITS = {"s": "seconds", "m": "minutes", "min": "minutes", "h": "hours", "d": "days"}
 
 Wanted = Callable[["Recorded"], bool]
 
@@ -117,22 +115,12 @@ def _wanted(log: Path | None, job: str | None, types: frozenset[str]) -> Wanted:
 
 
 def _start(since: str) -> Start:
-    """`--since`: a position of the log, an age (`10m`, `2h`, `1d`), or a time. Raises Stop."""
+    """`--since`: a position of the log, an age (`10m`, `2h`, `1w`), or a time. Raises Stop."""
     if since.isdigit():
         return Start(position=int(since))
     from learnd.clock import iso
 
-    age = _AGE.fullmatch(since.strip())
-    if age:
-        return Start(at=iso(datetime.now(UTC) - timedelta(**{_UNITS[age[2]]: int(age[1])})))
-    try:
-        moment = datetime.fromisoformat(since)
-    except ValueError:
-        raise Stop(
-            f"{since!r} is neither a position, an age nor a time. Next: --since 120, --since 10m or --since 2026-01-31",
-            USAGE,
-        ) from None
-    return Start(at=iso(moment.astimezone()))
+    return Start(at=iso(moment("--since", since, datetime.now(UTC))))
 
 
 def _late_enough(record: Recorded, start: Start | None) -> bool:

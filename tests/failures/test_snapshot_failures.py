@@ -38,13 +38,13 @@ def test_a_refused_tag_blocks_the_job_after_three_attempts_and_again_until_it_is
     put_manifest(repo, content)
     until(lambda: "SnapshotFailed" in house.types(job), "a job that gives up")
     row = house.reaches(job, "snapshot_failed")
-    assert row.cause == "git"
+    assert row.cause == "tag_refused"
     assert "refs/tags" in row.detail
     first = next(r.data for r in house.records(job) if isinstance(r.data, SnapshotAttemptFailed))
     assert first.retry_at > row.opened_at, "it came back by itself, after a pause"
     assert (house.last(job, SnapshotFailed).step, house.types(job).count("SnapshotAttemptFailed")) == ("capture", 2)
     told = house.until_told(job, "snapshot_failed")
-    assert str(told["validation"]["reason"]).startswith("git")
+    assert str(told["validation"]["reason"]).startswith("tag_refused")
 
     house.does_next(job)  # nothing was mended: it comes back, with all its attempts
     house.reaches(job, "snapshot_failed")

@@ -245,3 +245,16 @@ def test_whoever_follows_the_log_hears_of_the_restore_and_goes_on(keep: Keep) ->
     assert [line["position"] for line in lines] == [1, 2, 3, 4, 5, 3, 4, 5]
     assert "was replaced while it was followed" in err.read_text()
     assert "going on behind position 2" in err.read_text()
+
+
+def test_the_record_of_the_backup_itself_is_no_loss_and_status_goes_on_showing_the_backup(keep: Keep) -> None:
+    keep.faults(1)
+    folder = keep.backup()
+    assert keep.types() == ["FaultRaised", "FaultCleared", "LogBackedUp"]
+    done = keep.restore(folder)
+    assert done.returncode == 0, done.stderr
+    (event,) = restored(keep.log)
+    assert event.lost_position is None
+    assert keep.learnd("verify").returncode == 0
+    told = json.loads(keep.learnd("status", "--json").stdout)["backup"]
+    assert (told["path"], told["position"]) == (str(folder), event.position)

@@ -1,4 +1,4 @@
-"""Which tests earlier jobs saw flake, asked of a real log: only without a change, only lately, never of the job itself."""
+"""Which tests earlier jobs saw flake, asked of a real log: without a change only, lately only, never the job's own."""
 
 from __future__ import annotations
 

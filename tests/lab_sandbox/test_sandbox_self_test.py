@@ -14,7 +14,7 @@ from sandbox_place import LIMITS, PYTHON, Place
 import learnd
 from learnd.lab import launcher
 from learnd.lab.sandbox import Sandbox, SandboxUnavailable
-from learnd.lab.selftest import FINDINGS, PROBE
+from learnd.lab.selftest import FINDINGS, PROBE, examine
 from learnd.lab.selftest import LIMITS as PROBE_LIMITS
 
 CHECKOUT = Path(learnd.__file__).parent.parent
@@ -78,3 +78,10 @@ def test_the_probe_finds_what_is_not_isolated(place: Place) -> None:
     spec = place.spec("/bin/sh", "-c", PROBE, "probe", "/usr", limits=PROBE_LIMITS)
     found = set(Sandbox("none").run(spec, threading.Event()).output.decode().split("\n"))
     assert {"home", "folder", "unwritable"} <= found & set(FINDINGS)
+
+
+@pytest.mark.sandbox
+@pytest.mark.parametrize("home", ["/", "/usr/sbin", "relative"])
+def test_a_home_that_is_a_folder_of_the_system_is_no_finding(home: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", home)
+    assert examine("bubblewrap").ok
