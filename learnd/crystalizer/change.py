@@ -85,21 +85,57 @@ def exercised_change(diff: bytes, evidence: Evidence, scenario: Scenario) -> Cha
     """Split `diff` by the evidence. Raises DiffUnreadable."""
     wanted, basis = _wanted(evidence)
     ran = _ran(evidence, scenario)
+    tests_run = [name for test in named_tests(evidence) if len(name := _own_name(test)) >= 8]
     quotes: list[Quote] = []
     tests: list[Quote] = []
     left_out = sum(hunk not in wanted for hunk in evidence.hunks)
     for file in _files(diff):
         path = _path(file)
         verdicts = [hunk for hunk in evidence.hunks if hunk.file == path]
-        if not verdicts and _TEST_PATH.search(path):
+        if not verdicts and is_test_file(path):
             # The lab judges no hunk of a test file; one that no replay names verified nothing.
-            if _was_run(file, path, ran):
+            if _was_run(file, path, ran, tests_run):
                 tests.extend(_quotes(file, path, [_blocks(hunk) for hunk in file]))
         elif not verdicts and evidence.hunks:
             left_out += 1 if file.is_added_file or file.is_removed_file or file.is_rename else len(file)
         else:
             quotes.extend(_quotes(file, path, [_chosen(hunk, verdicts, wanted) for hunk in file]))
     return Change(tuple(quotes), tuple(tests), basis, left_out)
+
+
+def surroundings(diff: bytes, change: Change) -> tuple[list[str], list[str]]:
+    """(the unchanged lines around what is quotable, up to the next blank one; paths and changed lines that are not).
+
+    The first may be named, the second not even that. Raises DiffUnreadable.
+    """
+    quoted = {line for quote in (*change.quotes, *change.tests) for line in quote.lines}
+    paths = {quote.path for quote in (*change.quotes, *change.tests)}
+    near: list[str] = []
+    rest: list[str] = []
+    for file in _files(diff):
+        path = _path(file)
+        if path not in paths:
+            rest.append(path)
+        for run in (run for hunk in file for run in _runs(hunk)):
+            changed = [line for line in run if line[0] in "+-"]
+            rest.extend(line[1:] for line in changed if path not in paths or line not in quoted)
+            if path in paths and any(line in quoted for line in changed):
+                near.extend(line[1:] for line in run if line[0] == " ")
+    return near, rest
+
+
+def _runs(hunk: Hunk) -> Iterator[list[str]]:
+    """The lines of a hunk, signs included, cut at blank unchanged ones."""
+    run: list[str] = []
+    for line in hunk:
+        shown = _readable(f"{line.line_type}{line.value}".rstrip("\r\n"))
+        if shown.strip():
+            run.append(shown)
+        elif run:
+            yield run
+            run = []
+    if run:
+        yield run
 
 
 def _wanted(evidence: Evidence) -> tuple[frozenset[HunkEvidence], Basis]:
@@ -228,6 +264,11 @@ _TEST_PATH = re.compile(
 )
 
 
+def is_test_file(path: str) -> bool:
+    """Whether a path says of itself that it holds tests."""
+    return _TEST_PATH.search(path) is not None
+
+
 def named_tests(evidence: Evidence) -> tuple[str, ...]:
     """Every test that a replay names, in the order named."""
     failing = (test for replay in (*evidence.base, *evidence.snapshot) for test in replay.failing)
@@ -252,14 +293,22 @@ def _ran(evidence: Evidence, scenario: Scenario) -> frozenset[str]:
     return frozenset(words | set(named_tests(evidence)))
 
 
-def _was_run(file: PatchedFile, path: str, ran: frozenset[str]) -> bool:
+def _was_run(file: PatchedFile, path: str, ran: frozenset[str], tests_run: Sequence[str]) -> bool:
     """Whether a replay ran something of this test file: by its path, its module's dotted name, or a test in it."""
     dotted = str(PurePosixPath(path).with_suffix("")).replace("/", ".")
     starts = (f"{path}::", f"{path} ", f"{dotted}.", f"{dotted}::")
     if path in ran or dotted in ran or any(word.startswith(starts) for word in ran):
         return True
     text = "".join(line.value for hunk in file for line in hunk)
+    if any(name in text for name in tests_run):
+        return True
     return any(len(leaf) >= 4 and leaf in text for word in ran if (leaf := _leaf(word)))
+
+
+def _own_name(test: str) -> str:
+    """The last part of a test's id, whatever runner wrote it."""
+    name = re.split(r"::| > ", test.partition("[")[0])[-1]
+    return name if " " in name else re.split(r"[./]", name)[-1]
 
 
 def _leaf(test: str) -> str:

@@ -1,9 +1,10 @@
 """Does a text name anything that the evidence did not exercise?
 
 What may be named is a fixed corpus: the quotable hunks of the change with their context, the hunks of the test
-files that a replay ran, the scenario's commands and the ids of its tests. Every path, every `file:line`, and
-every name that can only be code (in backticks, dotted, called, snake_case, CamelCase) must stand there; a
-programming language's own words are nobody's claim.
+files that a replay ran, the scenario's commands and the ids of its tests. Every path, every `file:line`, every
+version and option, and every name that can only be code (in backticks, dotted, called, snake_case, CamelCase) must
+stand there; a programming language's own words are nobody's claim. Names of the unchanged lines around the exercised
+ones may be named too. What only a hunk that was not exercised says is a claim of its own kind: that is citing it.
 
 Invariants:
 
@@ -16,11 +17,12 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Generator, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from events.values import Evidence, Scenario
-from learnd.crystalizer.change import Change, commands, exercised_change, named_tests
+from learnd.crystalizer.change import Change, commands, exercised_change, named_tests, surroundings
+from learnd.crystalizer.claims import claims
 from learnd.crystalizer.draft import plain
 from learnd.crystalizer.redact import generalise
 from learnd.crystalizer.vocabulary import FOLDERS, LANGUAGE, PROPER
@@ -30,7 +32,7 @@ from learnd.crystalizer.vocabulary import FOLDERS, LANGUAGE, PROPER
 class Claim:
     """Something that `text` names and the evidence does not know. `why` is a clause for a person."""
 
-    kind: Literal["path", "lines", "symbol"]
+    kind: Literal["path", "lines", "symbol", "hunk", "version", "command", "overclaim", "language", "person"]
     text: str
     why: str
 
@@ -56,9 +58,17 @@ _DOTTED = re.compile(r"(?<![\w./@-])(?P<name>[A-Za-z_]\w+(?:(?:\.|::|->)[A-Za-z_
 _SNAKE = re.compile(r"(?<![\w./$-])(?P<name>_*[A-Za-z][A-Za-z0-9]*(?:_+[A-Za-z0-9]+)+_*)(?![\w/])")
 _CAMEL = re.compile(r"(?<![\w./$-])(?P<name>(?:[a-z]+|[A-Z][a-z0-9]+)(?:[A-Z][a-z0-9]+)+)(?![\w/])")
 _WORD = re.compile(r"[A-Za-z_$][\w$]*")
-_LINES = re.compile(r"(?<![\w.])lines? (?P<first>\d+)(?:\s?[-–]\s?(?P<last>\d+)| to (?P<end>\d+))?")
+_LINES = re.compile(r"(?<![\w.])(?:[Ll]ines? |#L)(?P<first>\d+)(?:\s?[-–]\s?L?(?P<last>\d+)| to (?P<end>\d+))?")
 _STRING = re.compile(r"\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'")
 
+_LITERAL = re.compile(r"\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'|`[^`]*`")
+_ENDINGS = re.compile(r"(?<=\w{2})(?:ations?|ions?|ings?|ers?|ed|es|e|s|ment|ly)$")
+_SMALL: Final = frozenset(
+    ["a", "an", "the", "to", "of", "off", "on", "in", "out", "of", "up", "by", "be", "and", "or", "it", "its"]
+)
+
+_RAISED = re.compile(r"\b[A-Z]\w*(?:Error|Exception|Warning|Timeout|Interrupt)\b")
+"""What the base was seen to raise may be named: that is what the replays showed."""
 _PROPER_DOTTED = re.compile(r"(?i)^(?:node|vue|next|nuxt|react|express|three|d3|asp|socket)\.(?:js|net|io)$|^\.?net$")
 _SPAN = re.compile(r"(?P<ticks>`+)(?!`)(?P<code>.+?)(?<!`)(?P=ticks)(?!`)", re.DOTALL)
 _ESCAPE = re.compile(r"\\([!-/:-@\[-`{-~])")
@@ -72,18 +82,29 @@ class Grounding:
     """What the evidence exercised, as a corpus to hold a text against.
 
     `paths` are the files that may be named, `lines` the exercised ranges of the quotable ones, `symbols` every
-    word of the corpus, `corpus` its text.
+    word of the corpus, `corpus` its text, `literals` the strings of its code, `typed` its
+    lines as bare words, `stems` its words as prose has them. `unexercised` are the words and paths of the rest of the
+    change.
     """
 
     paths: frozenset[str]
     symbols: frozenset[str]
     lines: Mapping[str, tuple[tuple[int, int], ...]]
     corpus: str
+    literals: str = ""
+    typed: str = ""
+    stems: frozenset[str] = frozenset()
+    unexercised: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, evidence: Evidence, diff: bytes, scenario: Scenario) -> Grounding:
         """Raises DiffUnreadable (of `change`)."""
-        return cls.of_change(exercised_change(diff, evidence, scenario), evidence, scenario)
+        change = exercised_change(diff, evidence, scenario)
+        near, rest = surroundings(diff, change)
+        known = cls.of_change(change, evidence, scenario)
+        symbols = known.symbols | set(_WORD.findall("\n".join(near)))
+        unexercised = {word for line in rest for word in (line, *_WORD.findall(line))} - symbols - known.paths
+        return replace(known, symbols=symbols, unexercised=frozenset(unexercised))
 
     @classmethod
     def of_change(cls, change: Change, evidence: Evidence, scenario: Scenario) -> Grounding:
@@ -98,7 +119,10 @@ class Grounding:
         # A draft says these things as `safe` leaves them.
         corpus = f"{raw}\n{generalise(plain(raw))}"
         words = {form for word in _WORD.findall(corpus) for form in (word, word.strip("_"))}
-        return cls(frozenset(paths), frozenset(words), lines, corpus)
+        words |= {name for replay in evidence.base for name in _RAISED.findall(replay.detail)}
+        literals = "\n".join(match[0][1:-1] for line in code for match in _LITERAL.finditer(line))
+        typed = "".join(f" {' '.join(_bare(line).split())} \n" for line in corpus.split("\n"))
+        return cls(frozenset(paths), frozenset(words), lines, corpus, literals, typed, frozenset(_stems(corpus)))
 
     def ungrounded(self, text: str) -> list[Claim]:
         """Every claim of a Markdown `text` that the evidence does not carry, in order, each once."""
@@ -106,6 +130,29 @@ class Grounding:
         for fenced, part in _parts(text):
             found.extend(self._in_code_block(part) if fenced else self._in_prose(part))
         return list(dict.fromkeys(found))
+
+    def stands(self, text: str) -> bool:
+        """Whether `text` occurs in the corpus, bounded by what is no part of a word.
+
+        Of several words only they and their order count, not what separates them: a command stands where its list of
+        arguments does.
+        """
+        if self._stands(text):
+            return True
+        words = _bare(text).split()
+        return len(words) > 1 and f" {' '.join(words)} " in self.typed
+
+    def knows(self, word: str) -> bool:
+        """Whether `word` is a name of the exercised change, in any case of its letters."""
+        return word in self.symbols or word.lower() in self.stems
+
+    def is_literal(self, text: str) -> bool:
+        """Whether `text` stands within a string of the exercised code."""
+        return bool(text.strip()) and text.strip() in self.literals
+
+    def speaks_of(self, words: str) -> bool:
+        """Whether the change has each of these words in any form: `Approved` speaks of approving."""
+        return all(stem in self.stems for stem in _stems(words, least=2) if stem not in _SMALL)
 
     # --- parts of a text ---
 
@@ -116,6 +163,8 @@ class Grounding:
         prose = _SPAN.sub(" ", text)
         prose = re.sub(r"https?://\S+", " ", html.unescape(prose))
         prose = _EMPHASIS.sub(" ", _ESCAPE.sub(r"\1", prose))
+        for kind, words, why in claims(prose, self.stands, self.corpus):
+            yield Claim(kind, words, why)
         prose = yield from self._take_paths(prose, certain=False)
         yield from self._line_ranges(prose, text)
         for shape in (_CALL, _DOTTED, _SNAKE, _CAMEL):
@@ -165,7 +214,9 @@ class Grounding:
     def _path(self, named: str, groups: Mapping[str, str | None]) -> Iterator[Claim]:
         known = self._known_path(named)
         if known is None:
-            if not self._stands(named):
+            if named in self.unexercised:
+                yield Claim("hunk", named, "it was changed, and no replay exercised that")
+            elif not self._stands(named):
                 yield Claim("path", named, "no exercised hunk, test or command of the run is there")
             return
         if groups.get("first") and known in self.lines:
@@ -196,18 +247,37 @@ class Grounding:
         words = re.split(r"\.|::|->", name)
         unknown = [word for word in words if not self._is_known(word)]
         if unknown and name not in PROPER and not _PROPER_DOTTED.match(name) and not self._stands(name):
-            yield Claim("symbol", name, "it does not stand in the exercised change")
+            if self.unexercised.intersection(unknown):
+                yield Claim("hunk", name, "only a hunk that no replay exercised has it")
+            else:
+                yield Claim("symbol", name, "it does not stand in the exercised change")
 
     def _is_known(self, word: str) -> bool:
-        return not word or word in self.symbols or word in LANGUAGE or word in PROPER
+        if not word or word in self.symbols or word in LANGUAGE or word in PROPER:
+            return True
+        return (word.isupper() or word.islower()) and word.swapcase() in self.symbols
 
     def _stands(self, text: str) -> bool:
         """Whether `text` occurs in the corpus, bounded by what is no part of a word."""
         if not text or text not in self.corpus:
             return not text
-        before = r"(?<![\w$])" if re.match(r"[\w$]", text) else ""
-        after = r"(?![\w$])" if re.search(r"[\w$]$", text) else ""
-        return re.search(f"{before}{re.escape(text)}{after}", self.corpus) is not None
+        return self._found(re.escape(text), text, text)
+
+    def _found(self, pattern: str, first: str, last: str) -> bool:
+        before = r"(?<![\w$])" if re.match(r"[\w$]", first) else ""
+        after = r"(?![\w$])" if re.search(r"[\w$]$", last) else ""
+        return re.search(f"{before}{pattern}{after}", self.corpus) is not None
+
+
+def _bare(text: str) -> str:
+    """`text` without what quotes, joins and lists words in code."""
+    return re.sub(r"[\"'`,\[\]()+]+", " ", text)
+
+
+def _stems(text: str, least: int = 3) -> set[str]:
+    """The words in names and prose, small, without what inflects them: `approvedBy` has `approv` and `by`."""
+    words = re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[^\W\d_A-Za-z]+", text)
+    return {_ENDINGS.sub("", word.lower()) for word in words if len(word) >= least}
 
 
 def _is_surely_path(path: str) -> bool:

@@ -37,7 +37,73 @@ _PYTHON = """
 self cls args kwargs __init__ __main__ __name__ __file__ __all__ __repr__ __str__ __eq__ __hash__ __len__ __iter__
 __next__ __enter__ __exit__ __call__ __getitem__ __setitem__ __contains__
 """
+_EXCEPTIONS = """
+NullPointerException IllegalArgumentException IllegalStateException IndexOutOfBoundsException ClassCastException
+ArrayIndexOutOfBoundsException ConcurrentModificationException NoSuchElementException NumberFormatException IOException
+RuntimeException UnsupportedOperationException InterruptedException OutOfMemoryError StackOverflowError
+NullReferenceException ArgumentNullException InvalidOperationException RangeError ReferenceError SyntaxError URIError
+"""
 LANGUAGE: Final = frozenset(
-    [*keyword.kwlist, *keyword.softkwlist, *dir(builtins), *_PYTHON.split(), *_OTHER_LANGUAGES.split()]
+    [
+        *_EXCEPTIONS.split(),
+        *keyword.kwlist,
+        *keyword.softkwlist,
+        *dir(builtins),
+        *_PYTHON.split(),
+        *_OTHER_LANGUAGES.split(),
+    ]
 )
 """Keywords and built-in names of the common languages: nobody's claim."""
+_TERMS = """
+Content Security Policy Server Sent Events Unit Work Big Open Source Active Record Visual Studio Windows Linux Google
+Cloud Amazon Web Services Azure Apache Kafka Spring Boot Microsoft Red Hat Mac Safari Chrome Firefox Unix Time
+Directory Internet Explorer Pull Request Merge Key Value Single Sign Cross Site Same Origin Postgres Rust Go Java
+Python Node Type Script Monday Tuesday Wednesday Thursday Friday Saturday Sunday January February March April May June
+July August September October November December Latin Arabic Hebrew Cyrillic Greek Turkish German French Spanish
+Unicode Standard Library
+"""
+TERMS: Final = frozenset(_TERMS.split())
+"""Words of capitalised terms that are nobody's name."""
+_ENGLISH = """
+a about above add added adds after again all also always an and another any are as ask asks at back base be became
+because become becomes been before began begin begins behind being below between both break breaks but by call called
+caller calls came can cannot case catch change changed changes check checks code come comes could cut did different do
+does done down each else empty end ends error errors even every exist exists expect expected expects fail failed fails
+far few field file files find finds first fix fixed for found four from gave get gets give given gives go goes gone
+good got had has have he held her here him his hold holds how however i if in inside instead into is it its itself
+just keep keeps kept knew know known knows last later least leave leaves left less let lets like line lines list
+little long longer look looks lost made make makes many may means might more most much must name named names need
+needs never new next no nobody none nor not nothing now number of off old on once one ones only open or order other
+others our out over own page pass passed passes past place put raise raised raises ran rather read reads real return
+returned returns right row rows run runs said same saw say says second see seen send sends sent set sets should show
+showed shows since so some stand stands start starts state stay stays still stop stopped stops such take taken takes
+tell tells test tests text than that the their them then there these they thing this those three through time to
+together too took true try turn turned turns two under until up use used user users uses value values version very
+wait was way we were what when where whether which while who whose why will with within without word words work works
+would write writes written wrong yes yet you your
+"""
+ENGLISH: Final = frozenset(_ENGLISH.split())
+"""Small and common words of English prose."""
+_FOREIGN = """
+der das und nicht ist dem ein eine einen für mit auf ohne vor zu sich werden wird bei aus auch wenn alle allen nach
+diese dieser bisherigen vorherigen le la les des et vos votre sans pour dans ce une est sur avec que qui ces cette
+tous toutes vous nous avant el los las y para sin cada del al por con una su todo todas todos esta este antes siempre
+anteriores os um uma não sem seu sua gli di che per senza il della tutte tutti prima questo questa sempre het een niet
+van voor zonder wij deze dit altijd og ikke til som av på inte och att för alla utan från ve bir bu için tüm önce her
+olmadan yang dan semua tanpa untuk ini sebelum nie wszystkie przed każdym bez jest oraz się na wszystkich poprzednie
+și toate fără pentru sau không và tất cả các ja kaikki ennen ilman kun minden az egy hogy és nem előtt nélkül összes
+"""
+FOREIGN: Final = frozenset(_FOREIGN.split())
+"""Small words of other languages that are none in English."""
+_FILLER = """
+a about above added after again all also an and any are as at be because been before being below better between broken
+bug but by bugs can change changed changes code correct correctly could describe described did do does done error
+errors expected failed file files fix fixed fixes for from function functions further good had has have here how if
+improve improved improves in information into is issue issues it its just later like made make makes many more needed
+new nice no not now of off old on or other placeholder please problem problems proper properly resolved resolves right
+same see should so solution some something stuff tbd than that the their them then there these they thing things this
+to todo very was well were what when where which why will with work worked working works would wrong yes fixme lorem
+ipsum details detail
+"""
+FILLER: Final = frozenset(_FILLER.split())
+"""Words that say that there was a change, and no more."""

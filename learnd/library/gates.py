@@ -20,20 +20,24 @@ from collections.abc import Callable, Container
 from typing import TYPE_CHECKING
 
 from events.values import Value
+from learnd.crystalizer.vocabulary import FILLER
+from learnd.library.danger import danger
 from learnd.library.patterns import PatternText, PatternUnreadable, note, parse
 from learnd.library.sections import HEADINGS, REQUIRED, fenced
 
 if TYPE_CHECKING:
     from learnd.crystalizer.grounding import Grounding
 
-GATES = ("format", "size", "hidden", "redaction", "grounding")
+GATES = ("format", "size", "hidden", "redaction", "danger", "grounding")
 
 MAX_TEXT = 32_768
 """Bytes of UTF-8, front matter included: some 8,000 tokens, already much for one piece of advice."""
 MAX_TITLE = 160
 MIN_SECTION = 12
-"""Characters that are not white space; less ("TODO", "n/a") says nothing."""
+"""Letters, digits and other signs that are not white space; less ("TODO", "n/a") says nothing."""
 
+_LONG_NUMBER = re.compile(r"(?<![\w.,:/-])\+?\(?\d[\d ()/-]{6,}\d(?![\w,:/-]|\.\d)")
+"""Telephone, card and personnel numbers. A date or a count of a change stands in it."""
 _COMMENT = re.compile(r"<!--|<!\[CDATA\[", re.IGNORECASE)
 _CODE_SPAN = re.compile(r"(`+)(?!`).*?(?<!`)\1(?!`)")
 _PLAIN_CONTROLS = "\n\t"
@@ -60,7 +64,8 @@ def run_gates(text: str, grounding: Grounding, overruled: Container[str] = ()) -
         ("format", lambda: _thin_section(pattern)),
         ("size", lambda: _too_large(text, pattern)),
         ("hidden", lambda: hidden(text)),
-        ("redaction", lambda: _secret(said(pattern))),
+        ("redaction", lambda: _private(said(pattern), grounding)),
+        ("danger", lambda: danger(pattern, said(pattern), grounding)),
         ("grounding", lambda: _ungrounded(said(pattern), grounding)),
     )
     passed: list[str] = []
@@ -83,8 +88,8 @@ def said(pattern: PatternText) -> str:
 def hidden(text: str) -> str | None:
     """What in `text` a reader would not see, and where; None when there is nothing."""
     for number, (line, fence) in enumerate(fenced(text.replace("\r\n", "\n").split("\n")), 1):
-        for character in line:
-            if _is_hidden(character):
+        for at, character in enumerate(line):
+            if _is_hidden(character) and not _joins_signs(line, at):
                 name = unicodedata.name(character, "unnamed")
                 return f"line {number} holds the invisible character U+{ord(character):04X} ({name})"
         if not fence and _COMMENT.search(_CODE_SPAN.sub("", line)):
@@ -94,8 +99,15 @@ def hidden(text: str) -> str | None:
 
 def _thin_section(pattern: PatternText) -> str | None:
     for name in REQUIRED:
-        if len("".join(getattr(pattern.sections, name).split())) < MIN_SECTION:
+        text = getattr(pattern.sections, name)
+        if len("".join(text.split())) < MIN_SECTION:
             return f"the section {HEADINGS[name]} says nothing (fewer than {MIN_SECTION} characters)"
+        if re.match(
+            r"\W*(?:todo|tbd|fixme|lorem ipsum|n/a|to be (?:done|written|described|added))\b", text, re.IGNORECASE
+        ):
+            return f"the section {HEADINGS[name]} says nothing: it is yet to be written"
+        if not any(word.lower() not in FILLER for word in re.findall(r"\w+", text)):
+            return f"the section {HEADINGS[name]} says nothing but that something changed"
     return None
 
 
@@ -116,12 +128,28 @@ def _is_hidden(character: str) -> bool:
     return any(ord(character) in unseen for unseen in _UNSEEN)
 
 
-def _secret(text: str) -> str | None:
+def _joins_signs(line: str, at: int) -> bool:
+    """Whether a joiner stands between two pictures: a family is one emoji."""
+    before = line[:at].rstrip("\ufe0f")[-1:]
+    after = line[at + 1 : at + 2]
+    return line[at] == "\u200d" and _is_picture(before) and _is_picture(after)
+
+
+def _is_picture(sign: str) -> bool:
+    return bool(sign) and unicodedata.category(sign) in ("So", "Sk") and ord(sign) > 0x203B
+
+
+def _private(text: str, grounding: Grounding) -> str | None:
     # It loads detect-secrets, which no reading verb needs.
-    from learnd.crystalizer.redact import redact  # noqa: PLC0415
+    from learnd.crystalizer.redact import generalise, redact  # noqa: PLC0415
 
     count = redact(text).count
-    return f"{count} secret{'s' if count > 1 else ''} would be redacted from it" if count else None
+    if count:
+        return f"{count} secret{'s' if count > 1 else ''} would be redacted from it"
+    if generalise(text) != text:
+        return "it holds an e-mail address or somebody's home directory"
+    number = next((match[0] for match in _LONG_NUMBER.finditer(text) if not grounding.stands(match[0])), None)
+    return f"it holds the number {number}, which is not in the exercised change" if number else None
 
 
 def _ungrounded(text: str, grounding: Grounding) -> str | None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import structlog
 
-from events.values import FileRef
+from events.values import DroppedSentence, FileRef
 from learnd.atomic import file_ref
 from learnd.crystalizer.change import DiffUnreadable
 from learnd.crystalizer.grounding import Grounding
@@ -21,6 +21,7 @@ from learnd.harvest.faults import SnapshotDamaged, SnapshotError
 from learnd.harvest.gitfolder import NotARepository
 from learnd.harvest.snapshot import recorded_diff
 from learnd.library.gates import GateReport, run_gates
+from learnd.library.pruning import prune
 from learnd.rules.learned import rule_of
 from learnd.steps.crystalize import NothingProven
 from learnd.steps.enqueue import recorded_snapshot
@@ -32,6 +33,7 @@ from state.job import Job
 from state.refusal import Refused
 
 ACTOR = "learnd:library"
+_UNREADABLE = (DiffUnreadable, SnapshotDamaged, SnapshotError, NotARepository)
 
 log = structlog.get_logger("learnd.library")
 
@@ -54,7 +56,10 @@ def _staged(job: Job, place: Workplace) -> Sequence[Command]:
     if tombstone is not None:
         return [SkipJob(job.id, "tombstone", tombstone_says(place, tombstone, "from the very same change"))]
     text, damage = _draft_text(draft.draft)
+    dropped: tuple[DroppedSentence, ...] = ()
     report = GateReport(passed=(), failed=("draft", damage)) if damage else judge(job, place, text)
+    if report.failed and report.failed[0] == "grounding":
+        text, report, dropped = _without_too_much(job, place, text, report)
     failed_gate, detail = report.failed or (None, "")
     change = change_marks(job, place)
     instead = already_known(job, place, text, change, failed_gate) if text else None
@@ -73,11 +78,35 @@ def _staged(job: Job, place: Workplace) -> Sequence[Command]:
         change=change,
     )
     return [
-        JudgeDraft(draft.pattern_id, origin, report.passed, failed_gate, detail),
+        JudgeDraft(draft.pattern_id, origin, report.passed, failed_gate, detail, dropped),
         *([] if failed_gate else rule_of(job, place, draft.pattern_id)),
         *([] if failed_gate else conflicts(place, job.repo_id, draft.pattern_id, text, change)),
         FinishJob(job.id, draft.pattern_id, "quarantined" if failed_gate else "new"),
     ]
+
+
+def _without_too_much(
+    job: Job, place: Workplace, text: str, report: GateReport
+) -> tuple[str, GateReport, tuple[DroppedSentence, ...]]:
+    """The draft without the sentences that claim too much, where every gate holds for what is left of it."""
+    try:
+        grounding = grounding_of(job, place)
+    except _UNREADABLE:
+        return text, report, ()
+    pruned, dropped = prune(text, grounding)
+    again = run_gates(pruned, grounding) if dropped else report
+    return (text, report, ()) if again.failed else (pruned, again, dropped)
+
+
+def grounding_of(job: Job, place: Workplace) -> Grounding:
+    """What this job's evidence exercised.
+
+    Raises NothingProven, DiffUnreadable, SnapshotDamaged, SnapshotError, NotARepository.
+    """
+    if job.evidence is None or job.scenario is None:
+        raise NothingProven(f"job {job.id[:8]} is {job.status} without evidence")
+    diff = recorded_diff(recorded_snapshot(job), place.store(job.repo_id, job.repo_path))
+    return Grounding.of(job.evidence, diff, job.scenario)
 
 
 def judge(job: Job, place: Workplace, text: str, overruled: Container[str] = ()) -> GateReport:
@@ -85,12 +114,9 @@ def judge(job: Job, place: Workplace, text: str, overruled: Container[str] = ())
 
     Raises NothingProven.
     """
-    if job.evidence is None or job.scenario is None:
-        raise NothingProven(f"job {job.id[:8]} is {job.status} without evidence")
     try:
-        diff = recorded_diff(recorded_snapshot(job), place.store(job.repo_id, job.repo_path))
-        grounding = Grounding.of(job.evidence, diff, job.scenario)
-    except (DiffUnreadable, SnapshotDamaged, SnapshotError, NotARepository) as error:
+        grounding = grounding_of(job, place)
+    except _UNREADABLE as error:
         return GateReport(passed=(), failed=("grounding", str(error)))
     return run_gates(text, grounding, overruled)
 

@@ -24,7 +24,7 @@ SOUND = [
     "test_one_query failed in tests/test_report.py; `len(statements) == 1` did not hold.",
     "JavaScript, PostgreSQL, GitHub and SQLite are spelled like this. Node.js too.",
     "`None`, `len`, `TypeError`, `for`, `async` and `__init__` belong to a language.",
-    "The rate is 4.5 %, version 3.11, at most 1.2.3, 10:30, 100x, A/B.",
+    "The rate is 4.5 %, 1.5 s, 10:30, 100x, A/B.",
     "```diff\n-    out = {}\n+    return dict(rows)\n```",
     "```python\nrows = db.execute(\n```",
     "> Replays: 5 of 5 passed.\n\n- a list\n- of things",
@@ -34,7 +34,7 @@ SOUND = [
 ]
 UNSOUND = [
     ("path", "See shop/util.py for more.", "shop/util.py"),
-    ("path", "See `NOTES.md`.", "NOTES.md"),
+    ("hunk", "See `NOTES.md`.", "NOTES.md"),
     ("path", "The file src/server/handlers does it.", "src/server/handlers"),
     ("path", "Edit ./run.sh first.", "./run.sh"),
     ("path", "Read ~/.ssh/id_rsa.", "~/.ssh/id_rsa"),
@@ -62,7 +62,7 @@ UNSOUND = [
     ("symbol", "Use legacy\\_discount here.", "legacy_discount"),
     ("symbol", "Use legacy&#95;discount here.", "legacy_discount"),
     ("symbol", "Use `pip install leftpad`.", "leftpad"),
-    ("path", "Open [the notes](NOTES.md).", "NOTES.md"),
+    ("hunk", "Open [the notes](NOTES.md).", "NOTES.md"),
     ("path", "Open shop\\\\util.py.", "util.py"),
 ]
 

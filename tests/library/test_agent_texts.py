@@ -59,7 +59,7 @@ def test_governance_names_every_status_and_its_folder() -> None:
 
 def test_governance_names_the_gates_and_their_bounds() -> None:
     text = (AGENT / "SOPs/pattern-governance.md").read_text()
-    assert tuple(re.findall(r"^\| (format|size|hidden|redaction|grounding) \|", text, re.MULTILINE)) == GATES
+    assert tuple(re.findall(r"^\| (format|size|hidden|redaction|danger|grounding) \|", text, re.MULTILINE)) == GATES
     assert f"{MAX_TEXT // 1024} KiB" in text
     assert f"{MAX_TITLE} characters" in text
 

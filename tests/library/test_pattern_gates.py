@@ -1,4 +1,4 @@
-"""Gates: a sound draft passes all five, each planted fault is stopped by its own gate and named."""
+"""Gates: a sound draft passes them all, each planted fault is stopped by its own gate and named."""
 
 from __future__ import annotations
 
