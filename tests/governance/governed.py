@@ -54,9 +54,7 @@ class Governed:
         assert not isinstance(outcome := self.engine.door.handle_together(commands, "test"), Refused), outcome
         return job
 
-    def draft(
-        self, seed: str, solution: str, change: ChangeMarks | None = None, failed_gate: str | None = None
-    ) -> str:
+    def draft(self, seed: str, solution: str, change: ChangeMarks | None = None, failed_gate: str | None = None) -> str:
         """A pattern that came out of the gates: a candidate, or one that `failed_gate` stopped. Returns its id."""
         job, own = self.job(seed), pattern_id(seed)
         sections = Sections(problem="It is slow for a reason.", solution=solution, rationale="It is quick after that.")
@@ -89,7 +87,7 @@ class Governed:
 
     def file(self, own: str) -> Path | None:
         """The pattern's file in the repository."""
-        found = [path for path in (self.repo / ".agent/patterns").glob(f"*/*-{own[:8]}.md")]
+        found = list((self.repo / ".agent/patterns").glob(f"*/*-{own[:8]}.md"))
         assert len(found) <= 1, found
         return found[0] if found else None
 

@@ -161,7 +161,11 @@ def test_of_two_that_contradict_each_other_one_is_served(house: Governed) -> Non
     file = house.file(one)
     assert file is not None
     front = parse(file.read_text()).front
-    assert (front.status, front.approver, front.reason) == ("deprecated", "anna", f"superseded by {other[:8]}: measured")
+    assert (front.status, front.approver, front.reason) == (
+        "deprecated",
+        "anna",
+        f"superseded by {other[:8]}: measured",
+    )
 
 
 def test_a_stale_one_counts_for_it_may_come_back_by_itself(house: Governed) -> None:
