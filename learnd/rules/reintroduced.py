@@ -12,7 +12,7 @@ ast-grep runs in the sandbox: while that is out of order the job waits, and noth
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -22,10 +22,9 @@ from events.values import SnapshotRecord
 from learnd.alerts.message import NAME, NEXT, plain
 from learnd.alerts.policy import Subject, severity_of
 from learnd.harvest.faults import SnapshotError
-from learnd.harvest.store import SnapshotStore
 from learnd.ids import short
 from learnd.lab.binds import RunRefused
-from learnd.lab.hunks import DiffUnreadable, split
+from learnd.lab.hunks import DiffUnreadable, Unit, split
 from learnd.lab.launcher import SandboxUnavailable
 from learnd.lab.trees import NoRoomForTrees
 from learnd.rules.astgrep import AstGrepFailed, Match
@@ -101,11 +100,12 @@ def _found(
     also: frozenset[str],
 ) -> _Found:
     store = place.store(job.repo_id, job.repo_path)
-    added = _added(store, record)
+    units = split(store.diff(record.base_tree, record.tree), lambda _path: False)
+    changed, added = frozenset(unit.file for unit in units), _added(units)
     files: dict[Side, dict[str, bytes]] = {"base": {}, "snapshot": {}}
     for language in {rows[pattern].language for pattern in texts}:
-        files["base"] |= code_of(store, record.base_tree, language, frozenset(added))
-        files["snapshot"] |= code_of(store, record.tree, language, frozenset(added) | also)
+        files["base"] |= code_of(store, record.base_tree, language, changed)
+        files["snapshot"] |= code_of(store, record.tree, language, changed | also)
     if not texts or not files["snapshot"]:
         return _Found({}, {}, added)
     with laid_out(Where.of(place, job.repo_path, f"reintroduced-{job.id}"), files) as bench:
@@ -121,10 +121,10 @@ def _by_pattern(matches: Sequence[Match], names: Mapping[str, str]) -> dict[str,
     return found
 
 
-def _added(store: SnapshotStore, record: SnapshotRecord) -> dict[str, list[tuple[int, int]]]:
+def _added(units: Iterable[Unit]) -> dict[str, list[tuple[int, int]]]:
     """The lines that the run put in, by file; a deletion has none."""
     lines: dict[str, list[tuple[int, int]]] = {}
-    for unit in split(store.diff(record.base_tree, record.tree), lambda _path: False):
+    for unit in units:
         if unit.added:
             lines.setdefault(unit.file, []).append(unit.lines)
     return lines

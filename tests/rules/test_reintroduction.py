@@ -52,8 +52,8 @@ class Shop:
         return [(r.data.job_id, r.data.detail) for r in records if r.type == "ReintroductionDetected"]  # type: ignore[union-attr]
 
     def alerts(self) -> list[tuple[object, ...]]:
-        query = "SELECT substr(stream, 5), kind, severity, over_at IS NULL FROM alerts ORDER BY raised_at"
-        return self.engine.views().rows(query)
+        query = "SELECT substr(stream, 5), kind, severity, over_at IS NULL FROM alerts {} ORDER BY id"
+        return self.engine.views().rows(query.format("WHERE stream LIKE 'job-%'"))
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def shop(tmp_path: Path) -> Iterator[Shop]:
 
 def test_what_a_run_brings_back_is_told_once_and_over_when_it_is_gone(shop: Shop) -> None:
     moved = (shop.repo / "old.py").read_text()
-    first = shop.run("run-1", {"old.py": "", "moved.py": f"# moved\n{moved}"})
+    shop.run("run-1", {"old.py": "", "moved.py": f"# moved\n{moved}"})
     assert shop.detected() == [], "code that was moved is not brought back"
     bad = shop.run(
         "run-2", {"new.py": "import yaml\n\n\ndef new(x):\n    # ast-grep-ignore\n    return yaml.load(x)\n"}
@@ -74,16 +74,14 @@ def test_what_a_run_brings_back_is_told_once_and_over_when_it_is_gone(shop: Shop
     assert shop.alerts() == [(bad.id, "reintroduction", "P3", 1)]
     message = str(shop.engine.views().rows("SELECT message FROM alerts")[0][0])
     assert f"job {bad.id[:8]} brought back at new.py:6 what pattern {PATTERN[:8]} warns of" in message
-    assert (first.status, bad.status) == ("queued", "queued") or bad.status == "scenario_ready"
 
-    kept = shop.run("run-3", {"note.txt": "1\n"})
+    shop.run("run-3", {"note.txt": "1\n"})
     assert len(shop.detected()) == 1, "what stood there before is not this run's"
     assert shop.alerts()[0][3] == 1
     shop.run("run-4", {"new.py": "import yaml\n\n\ndef new(x):\n    return yaml.safe_load(x)\n"})
     assert shop.alerts() == [(bad.id, "reintroduction", "P3", 0)]
     gone = [record.data for record in shop.engine.log.read(f"job-{bad.id}") if record.type == "ReintroductionGone"]
     assert [event.detail for event in gone] == ["it is in new.py no more"]  # type: ignore[union-attr]
-    assert kept.id != bad.id
     before = shop.engine.views().rows("SELECT * FROM alerts"), shop.engine.views().rows("SELECT * FROM rules")
     rebuild(shop.engine.log)
     assert (shop.engine.views().rows("SELECT * FROM alerts"), shop.engine.views().rows("SELECT * FROM rules")) == before
