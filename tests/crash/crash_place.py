@@ -238,7 +238,7 @@ class End:
             (pattern,) = engine.views().patterns()
             store = engine.place.store(row.repo_id, row.repo_path).git_dir
             tags = len(git(store, "tag", "--list", "learning-snapshot-*").split())
-        (file,) = (sample.repo / ".agent/patterns").rglob(f"*{pattern.id[:8]}*")
+        (file,) = (sample.repo / ".agent/patterns").rglob(f"*{pattern.id[:8]}.md")
         return cls(
             job=(row.status, job.cause, job.evidence.verdict, *hunks),
             pattern=(pattern.status, neutral(sample, pattern.title)),

@@ -7,8 +7,8 @@ which effect makes it. So the points inside of an effect are not listed by hand:
 
 An effect that changes nothing by itself is ended at what it reads. A point is `place|thread|n`: the n-th such call of
 that thread in that place. Places are the effects, `publish` (files that follow the log), `start` and `intake`;
-`append|n` is the moment after the n-th append was acknowledged, `append|Type` after one that holds such an event. `during:` in front of a point that starts a process
-kills a moment later, when that process is at work.
+`append|n` is the moment after the n-th append was acknowledged, `append|Type` after one that holds such an event.
+`during:` in front of a point that starts a process kills a moment later, when that process is at work.
 """
 
 from __future__ import annotations
