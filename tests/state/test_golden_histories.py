@@ -10,6 +10,7 @@ import pytest
 from events.catalog import CATALOG, EVENT, USAGE_EVENTS, Event
 from events.upcasts import UPCASTS, upcast
 from state import job as jobs
+from state import ledger as ledgers
 from state import pattern as patterns
 from state import usage as usages
 
@@ -33,6 +34,10 @@ def test_a_golden_history_folds_to_the_status_it_is_named_after(file: Path) -> N
     if kind == "usage":
         usage = usages.fold("b2" * 32, events_of(file))
         assert (usage.day, usage.through, usage.version, len(usage.said)) == ("2026-02-03", 2, 6, 2)
+    elif kind == "spend":
+        ledger = ledgers.fold(status, events_of(file))
+        sums = (round(ledger.month_usd, 6), round(ledger.day_usd("2026-11-21"), 6))
+        assert (*sums, len(ledger.in_flight())) == (0.149, 0.14, 1)
     elif kind == "job":
         assert jobs.fold("a" * 64, events_of(file)).status == status.split("-", maxsplit=1)[0]
     else:
