@@ -23,7 +23,9 @@ from learnd.verbs import diagnostics
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = Path(__file__).with_name("RESULTS.md")
-ROWS = ("append", "verify", "rebuild", "detect", "start", "snapshot", "job", "lab", "startup", "memory", "serving")
+ROWS = (
+    "append", "verify", "rebuild", "detect", "start", "snapshot", "job", "lab", "startup", "memory", "check", "serving",
+)  # fmt: skip
 HEAD = ("row", "what", "learnd", "peer", "ratio", "aim", "met", "n", "measured")
 LIBRARIES = ("pydantic", "typer", "watchdog", "eventsourcing")
 MET = {True: "yes", False: "**no**", None: ""}
