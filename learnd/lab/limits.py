@@ -8,7 +8,8 @@ outside (`watch.py`, `usage.py`); memory is bounded by the kernel where the daem
 (`cgroups.py`).
 
 A program that is refused memory, processes or room learns it alone: no signal tells us, only what it says
-(`refused`). Such words can make a replay inconclusive; they can make none count.
+(`refused`). So the replay is made once more with twice as much (`replay.py`): what is said again is not of our limit.
+Where it is, the replay is inconclusive; words can make none count.
 """
 
 from __future__ import annotations

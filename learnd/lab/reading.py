@@ -103,12 +103,15 @@ def _named(test: TestResult) -> frozenset[str]:
     return frozenset(test.symbols) or missing_names(test.message)
 
 
-def combined(done: Sequence[Done], loaded: Loaded, seed: int, code: Code) -> Replayed:
-    """What the commands of one replay come to (at least one). A test that any command saw fail did not pass."""
+def combined(done: Sequence[Done], loaded: Loaded, seed: int, code: Code, own_words: Collection[str] = ()) -> Replayed:
+    """What the commands of one replay come to (at least one). A test that any command saw fail did not pass.
+
+    `own_words` name a limit that is not learnd's: see `said_limit`.
+    """
     reads = [each.read for each in done if not each.setup]
     failed = frozenset(name for read in reads for name, test in read.tests.items() if test.status in BAD)
     passed = frozenset(name for read in reads for name, test in read.tests.items() if test.status == "passed") - failed
-    cause, detail = _cause(done, loaded, code)
+    cause, detail = _cause(done, loaded, code, own_words)
     deciding = next((each for each in done if each.command.cls == "test" and not each.setup), done[-1])
     outcome = ReplayOutcome(
         ok=cause is None,
@@ -148,7 +151,28 @@ def without_service(replayed: Replayed, name: str, why: str) -> Replayed:
     return replace(replayed, outcome=replayed.outcome.model_copy(update=said), tests_alone=False)
 
 
-def _cause(done: Sequence[Done], loaded: Loaded, code: Code) -> tuple[str | None, str]:
+def said_limit(done: Sequence[Done], own_words: Collection[str]) -> str | None:
+    """The words by which alone the first command that is not green named a limit; None where none counts.
+
+    A test may say so of a disk that it made up: whoever runs it has to find out whose limit it was.
+    """
+    if any(each.result.limit for each in done):
+        return None
+    first = next((each for each in (*_of_class(done, test=True), *_of_class(done, test=False)) if not each.green), None)
+    found = _refusal(first, own_words) if first is not None else None
+    return found[1] if found else None
+
+
+def _refusal(done: Done, own_words: Collection[str]) -> tuple[str, str] | None:
+    """The limit that a command says it ran into, and its words."""
+    for said in _failures(done):
+        limit = refused(said)
+        if limit and (words := _matching(said, limit)) not in own_words:
+            return limit, words
+    return None
+
+
+def _cause(done: Sequence[Done], loaded: Loaded, code: Code, own_words: Collection[str]) -> tuple[str | None, str]:
     """Cause and detail of a replay; (None, "") when it is green."""
     for each in done:
         if each.result.limit:
@@ -162,7 +186,7 @@ def _cause(done: Sequence[Done], loaded: Loaded, code: Code) -> tuple[str | None
         return "foreign_code", f"{path} was not loaded from the restored tree but from {found}"
     for each in (*_of_class(done, test=True), *_of_class(done, test=False)):
         if not each.green:
-            return _cause_of(each, code)
+            return _cause_of(each, code, own_words)
     return None, ""
 
 
@@ -170,15 +194,11 @@ def _of_class(done: Sequence[Done], *, test: bool) -> Iterator[Done]:
     return (each for each in done if not each.setup and (each.command.cls == "test") == test)
 
 
-def _cause_of(done: Done, code: Code) -> tuple[str, str]:
+def _cause_of(done: Done, code: Code, own_words: Collection[str]) -> tuple[str, str]:
     """Why one command is not green."""
-    for said in _failures(done):
-        limit = refused(said)
-        if limit:
-            return (
-                f"limit:{limit}",
-                f"{shlex.join(done.command.argv)} ran into its limit ({limit}): {_matching(said, limit)}",
-            )
+    if found := _refusal(done, own_words):
+        limit, words = found
+        return f"limit:{limit}", f"{shlex.join(done.command.argv)} ran into its limit ({limit}): {words}"
     if done.bad:
         kinds = {name: code.kind(test) for name, test in done.bad.items()}
         cause = min(kinds.values(), key=lambda kind: _ORDER.index(kind) if kind in _ORDER else -1)

@@ -21,8 +21,8 @@ from learnd.harvest.restoring import Restorer
 from learnd.harvest.store import SnapshotStore
 from learnd.lab.environment import Environment
 from learnd.lab.outcomes import REPORTER_AT, Ended, instrument, read_outcome, reporter_dir
-from learnd.lab.probe import PROBE_AT, read_probe, write_probe
-from learnd.lab.reading import Code, Done, combined, never_begun, paragraph, summary, without_service
+from learnd.lab.probe import PROBE_AT, Loaded, read_probe, write_probe
+from learnd.lab.reading import Code, Done, combined, never_begun, paragraph, said_limit, summary, without_service
 from learnd.lab.room import NoLongerWanted
 from learnd.lab.sandbox import Limits, Sandbox, SandboxResult, SandboxRun
 from learnd.lab.services import Down, Step, run_served
@@ -33,6 +33,7 @@ from learnd.settings import Lab
 LOG_MAX = 1 << 20
 PROBE = "probe"
 SHORTEST_S = 0.1
+MORE = 2
 DISK_MB = 4096
 """What a replay may write into its tree, or half of what is free where that is less: it may stand in memory."""
 
@@ -82,9 +83,22 @@ class _Step:
     setup: bool = False
 
 
+@dataclass(frozen=True)
+class _Ran:
+    """What was seen of a replay: its commands, what they loaded, the service that was not there."""
+
+    done: list[Done]
+    loaded: Loaded
+    down: Down | None
+
+
 @dataclass
 class Laboratory:
-    """Everything that is the same in all replays of one job. `known_flaky`: as in the request."""
+    """Everything that is the same in all replays of one job. `known_flaky`: as in the request.
+
+    `own_words` are those that name a limit and are said with more room as well, so that they are the tests' own.
+    `more`: how many times what the settings allow of memory, processes and disk.
+    """
 
     store: SnapshotStore
     sandbox: Sandbox
@@ -100,6 +114,8 @@ class Laboratory:
     git_folder: Path
     restorer: Restorer
     known_flaky: Mapping[str, str] = field(default_factory=dict)
+    own_words: set[str] = field(default_factory=set)
+    more: int = 1
     log: ReplayLog = field(default_factory=ReplayLog)
 
     def replay(
@@ -112,13 +128,40 @@ class Laboratory:
 
         Raises ReplayCancelled, SandboxUnavailable.
         """
+        ran = self._placed(tree, seed, label, wall_s, order_seed)
+        replayed, said = self._read(ran, seed)
+        if said is not None and said not in self.own_words:
+            # Nobody but the program knows that it was refused something. With twice as much it would get further.
+            with_more = replace(self, more=MORE)
+            again, said_again = with_more._read(
+                with_more._placed(tree, seed, f"{label}, with more room", wall_s, order_seed),
+                seed,
+            )
+            if said_again is not None and again.outcome.cause == replayed.outcome.cause:
+                self.own_words.add(said)
+                replayed, _ = self._read(ran, seed)
+        self.log.write(f"--- {summary(replayed.outcome)}")
+        return replayed
+
+    def _placed(self, tree: str, seed: int, label: str, wall_s: float | None, order_seed: int | None) -> _Ran:
         try:
-            with self.sandbox.room.place(self.lab.memory_mb, self.cancel):
-                return self._replayed(tree, seed, label, wall_s, order_seed)
+            with self.sandbox.room.place(self.lab.memory_mb * self.more, self.cancel):
+                return self._run(tree, seed, label, wall_s, order_seed)
         except NoLongerWanted as error:
             raise ReplayCancelled("the replay was cancelled while it waited for room") from error
 
-    def _replayed(self, tree: str, seed: int, label: str, wall_s: float | None, order_seed: int | None) -> Replayed:
+    def _read(self, ran: _Ran, seed: int) -> tuple[Replayed, str | None]:
+        """What a replay came to, and the words by which alone a limit is known, where they are believed."""
+        if not ran.done:
+            replayed, said = never_begun(seed), None
+        else:
+            replayed = combined(ran.done, ran.loaded, seed, self.code, self.own_words)
+            said = said_limit(ran.done, self.own_words)
+        if ran.down is not None:
+            return without_service(replayed, ran.down.name, ran.down.why), None
+        return replayed, said
+
+    def _run(self, tree: str, seed: int, label: str, wall_s: float | None, order_seed: int | None) -> _Ran:
         deadline = time.monotonic() + min(wall_s or self.lab.timeout_seconds, self.lab.timeout_seconds)
         place = self.workspace.fresh(lambda folder: self.restorer.restore(tree, folder))
         try:
@@ -130,11 +173,7 @@ class Laboratory:
             loaded = read_probe(place.report)
         finally:
             self.workspace.discard(place)
-        replayed = combined(done, loaded, seed, self.code) if done else never_begun(seed)
-        if down is not None:
-            replayed = without_service(replayed, down.name, down.why)
-        self.log.write(f"--- {summary(replayed.outcome)}")
-        return replayed
+        return _Ran(done, loaded, down)
 
     def _steps(self, place: Place, seeds: tuple[int, int | None]) -> list[_Step]:
         """All commands in order, each with a folder for its report: made before the first runs, for who owns the
@@ -229,11 +268,11 @@ class Laboratory:
         return Limits(
             wall_s=wall_s,
             cpu_s=lab.cpu_seconds,
-            memory_mb=lab.memory_mb,
-            processes=lab.processes,
-            file_mb=lab.file_mb,
+            memory_mb=lab.memory_mb * self.more,
+            processes=lab.processes * self.more,
+            file_mb=lab.file_mb * self.more,
             output_mb=lab.output_mb,
-            disk_mb=min(DISK_MB, shutil.disk_usage(self.workspace.folder).free // 2 >> 20),
+            disk_mb=min(DISK_MB * self.more, shutil.disk_usage(self.workspace.folder).free // 2 >> 20),
         )
 
     def _own_binds(self, place: Place) -> tuple[tuple[Path, Path], ...]:
