@@ -12,7 +12,8 @@ import pytest
 
 from learnd.crystalizer.draft import Reply, read_reply
 from learnd.crystalizer.grounding import Grounding
-from learnd.crystalizer.pack import Pack, PackInvalid, load_pack
+from learnd.crystalizer.pack import Pack, PackInvalid, find_pack, load_pack
+from learnd.crystalizer.packs import listed, written_by_agents
 
 SHIPPED = Path(__file__).resolve().parents[2] / ".agent/prompt-packs/crystalizer-v1"
 
@@ -107,3 +108,23 @@ def test_a_damaged_pack_is_refused_with_the_reason(damage: Callable[[Path], obje
 def test_a_missing_pack_is_refused(tmp_path: Path) -> None:
     with pytest.raises(PackInvalid, match="no such folder"):
         load_pack(tmp_path / "nowhere")
+
+
+def test_the_operators_own_pack_goes_before_the_shipped_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    own = tmp_path / "learnd/prompt-packs/crystalizer-v1"
+    shutil.copytree(SHIPPED, own)
+    _append(own / "instructions.md")
+    shipped = find_pack("crystalizer-v1").stamp
+    (tmp_path / "learnd/config.toml").write_text("")
+    assert find_pack("crystalizer-v1").stamp == load_pack(own).stamp != shipped
+    found = [(pack.source, pack.hidden) for pack in listed() if pack.name == "crystalizer-v1"]
+    assert found == [("operator", False), ("learnd", True)]
+    with pytest.raises(PackInvalid, match="no such folder"):
+        find_pack("of-a-repository")
+
+
+def test_a_pack_inside_a_watched_work_tree_is_refused(copy: Path, tmp_path: Path) -> None:
+    assert written_by_agents(copy, [str(tmp_path)]) == str(tmp_path)
+    assert written_by_agents(copy, [str(tmp_path / "other")]) is None
+    assert written_by_agents(SHIPPED, [str(SHIPPED.parents[2])]) is None, "learnd's own code is trusted with it"
