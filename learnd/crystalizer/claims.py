@@ -104,7 +104,7 @@ def _is_foreign(prose: str, stands: Stands) -> bool:
     words = [word.lower() for word in _PROSE_WORD.findall(prose)]
     english = sum(word in ENGLISH for word in words)
     foreign = sum(word in FOREIGN and not stands(word) for word in words)
-    if len(words) >= 3 and foreign >= 2 and foreign > english:
+    if len(words) >= 3 and foreign >= 2 and foreign >= english:
         return True
     accented = sum(not word.isascii() for word in words)
     return len(words) >= 5 and english == 0 and (foreign >= 1 or accented >= 1)

@@ -118,7 +118,7 @@ class Grounding:
         raw = "\n".join([*code, *said, *sorted(paths), *(quote.name for quote in quotes)])
         # A draft says these things as `safe` leaves them.
         corpus = f"{raw}\n{generalise(plain(raw))}"
-        words = {form for word in _WORD.findall(corpus) for form in (word, word.strip("_"))}
+        words = {form for word in _WORD.findall(corpus) for form in (word, word.strip("_"), word.strip("$"))}
         words |= {name for replay in evidence.base for name in _RAISED.findall(replay.detail)}
         literals = "\n".join(match[0][1:-1] for line in code for match in _LITERAL.finditer(line))
         typed = "".join(f" {' '.join(_bare(line).split())} \n" for line in corpus.split("\n"))
@@ -214,7 +214,8 @@ class Grounding:
     def _path(self, named: str, groups: Mapping[str, str | None]) -> Iterator[Claim]:
         known = self._known_path(named)
         if known is None:
-            if named in self.unexercised:
+            bare = re.sub(r"^(?:\./)+", "", named)
+            if any(path == bare or path.endswith(f"/{bare}") for path in self.unexercised):
                 yield Claim("hunk", named, "it was changed, and no replay exercised that")
             elif not self._stands(named):
                 yield Claim("path", named, "no exercised hunk, test or command of the run is there")
@@ -253,7 +254,7 @@ class Grounding:
                 yield Claim("symbol", name, "it does not stand in the exercised change")
 
     def _is_known(self, word: str) -> bool:
-        if not word or word in self.symbols or word in LANGUAGE or word in PROPER:
+        if len(word) < 2 or word in self.symbols or word in LANGUAGE or word in PROPER:
             return True
         return (word.isupper() or word.islower()) and word.swapcase() in self.symbols
 

@@ -85,25 +85,34 @@ would write writes written wrong yes yet you your
 ENGLISH: Final = frozenset(_ENGLISH.split())
 """Small and common words of English prose."""
 _FOREIGN = """
-der das und nicht ist dem ein eine einen für mit auf ohne vor zu sich werden wird bei aus auch wenn alle allen nach
-diese dieser bisherigen vorherigen le la les des et vos votre sans pour dans ce une est sur avec que qui ces cette
-tous toutes vous nous avant el los las y para sin cada del al por con una su todo todas todos esta este antes siempre
-anteriores os um uma não sem seu sua gli di che per senza il della tutte tutti prima questo questa sempre het een niet
-van voor zonder wij deze dit altijd og ikke til som av på inte och att för alla utan från ve bir bu için tüm önce her
-olmadan yang dan semua tanpa untuk ini sebelum nie wszystkie przed każdym bez jest oraz się na wszystkich poprzednie
-și toate fără pentru sau không và tất cả các ja kaikki ennen ilman kun minden az egy hogy és nem előtt nélkül összes
+ogni poi sul sulla nessuno alla nel nella dal dalla delle dei degli quando come anche sono essere deve devono
+dopo tutto questi muy cuando debe deben hacer sobre hasta desde ya pero como más nunca nadie ninguno ninguna
+luego sólo hay fue tus dann immer niemals jede jeder jedes jeden kein keine bitte sollte muss müssen ihre ihr
+wie hier nur noch wurde über oder durch chaque toujours jamais faire être doit elle au aux du ne pas sont mais
+ou où si puis afin leur tout toute ainsi cada mas mesmo fazer isso ele ela pelo pela pelos depois todos muito
+aqui aan bij naar ook maar moet worden wordt elk elke geen hij zijn haar ale ten ta tego jako aby lub który
+zawsze nigdy der das und nicht ist dem ein eine einen für mit auf ohne vor zu sich werden wird bei aus auch wenn
+alle allen nach diese dieser bisherigen vorherigen le la les des et vos votre sans pour dans ce une est sur avec
+que qui ces cette tous toutes vous nous avant el los las y para sin del al por con una su todo todas esta este
+antes siempre anteriores os um uma não sem seu sua gli di che per senza il della tutte tutti prima questo questa
+sempre het een niet van voor zonder wij deze dit altijd og ikke til som av på inte och att för utan från ve bir
+bu için tüm önce her olmadan yang dan semua tanpa untuk ini sebelum nie wszystkie przed każdym bez jest oraz się
+na wszystkich poprzednie și toate fără pentru sau không và tất cả các ja kaikki ennen ilman kun minden az egy
+hogy és nem előtt nélkül összes
 """
 FOREIGN: Final = frozenset(_FOREIGN.split())
 """Small words of other languages that are none in English."""
 _FILLER = """
-a about above added after again all also an and any are as at be because been before being below better between broken
-bug but by bugs can change changed changes code correct correctly could describe described did do does done error
-errors expected failed file files fix fixed fixes for from function functions further good had has have here how if
-improve improved improves in information into is issue issues it its just later like made make makes many more needed
-new nice no not now of off old on or other placeholder please problem problems proper properly resolved resolves right
-same see should so solution some something stuff tbd than that the their them then there these they thing things this
-to todo very was well were what when where which why will with work worked working works would wrong yes fixme lorem
-ipsum details detail
+explained explain simply obvious obviously clearly stated noted recommended recommend way ways approach sense
+reason reasons best practice important previously earlier following mentioned necessary need required makes sure
+certain case cases a about above added after again all also an and any are as at be because been before being
+below better between broken bug but by bugs can change changed changes code correct correctly could describe
+described did do does done error errors expected failed file files fix fixed fixes for from function functions
+further good had has have here how if improve improved improves in information into is issue issues it its just
+later like made make many more needed new nice no not now of off old on or other placeholder please problem
+problems proper properly resolved resolves right same see should so solution some something stuff tbd than that
+the their them then there these they thing things this to todo very was well were what when where which why will
+with work worked working works would wrong yes fixme lorem ipsum details detail
 """
 FILLER: Final = frozenset(_FILLER.split())
 """Words that say that there was a change, and no more."""

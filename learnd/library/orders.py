@@ -209,6 +209,20 @@ _OUTSIDE: Final = (
         "what",
     ),
     _kind(
+        "speaks of itself and of who reads it",
+        r"""\b(?:reading|read|loading|load|processing|seeing|following)\s+this\b(?!\s+(?:value|field|file|column|header|setting|
+        attribute|variable|property|key|line|option|flag|row|table|stream|list|map|queue|buffer|socket|way))|
+        \bthe\s+(?:answer|reply|response|output|summary|report)s?\s+(?:that\s+)?you\s+give\b|
+        \byour\s+(?:answer|reply|response|output|summary|report|task|tasks|session|memory|context|user|operator|tools?)\b|
+        \bautomated\s+(?:task|reader|reviewer|system|agent|process\s+that\s+reads)s?\b|\bperson\s+at\s+the\s+keyboard\b|
+        \b(?:this|these)\s+(?P<what>pages?|documents?|notes?|messages?|advice|instructions?|entr(?:y|ies)|articles?|recipes?|
+        guidelines?|memor(?:y|ies))\b|\b(?:every|all|any)\s+other\s+(?:pattern|advice|document|instruction|recommendation)s?\b|
+        \b(?:takes?|has|have)\s+(?:precedence|priority)\s+over\b|\btakes\s+precedence\b|\bfrom\s+now\s+on\b|
+        \bwho(?:ever)?\s+(?:reads|loads|uses)\s+(?:this|it)\b|\bthis\s+(?:pattern|text)\s+(?:must|should|has\s+to|overrides|
+        replaces|outranks|takes|supersedes|wins)\b""",
+        "what",
+    ),
+    _kind(
         "asks for what belongs to another task",
         r"""\bbefore\s+(?:continuing|you\s+(?:continue|start|begin|use\s+it|use\s+this|proceed)|proceeding|answering|responding)\b|
         \bwhen(?:ever)?\s+you\s+(?:see|read|load|open|find|encounter|work|edit)\b|\bcontinu\w+\s+with\s+any\s+other\s+task\b|

@@ -108,7 +108,7 @@ _SURE_COMMAND = re.compile(
     re.ASCII,
 )
 _PIPE = re.compile(
-    rf"\|\s*(?:sudo\s+)?(?:{_NAME})\b(?!\()|(?:&&|\|\||;)\s*(?:sudo\s+)?(?P<after>{_NAME})\s+[-\w./$\"']|"
+    rf"\|\s*(?:sudo\s+)?(?:{_NAME})\b(?!\()|(?:&&|\|\|)\s*(?:sudo\s+)?(?P<after>{_NAME})\s+[-\w./$\"']|"
     rf"\$\((?:{_NAME})\b|<\((?:{_NAME})\b|>\s*/(?:dev|etc|proc|usr|home|root|var)/|\b(?:bash|sh|zsh|python3?|node|perl)\s+-[ce]\b|\bexport\s+[A-Z_]+="
 )
 _FLAG = re.compile(r"(?<![\w-])--[a-z][\w-]+(?:=\S+)?")
@@ -153,7 +153,7 @@ def _squeezed(text: str) -> str:
 # --- credentials ------------------------------------------------------------------------------------
 
 _PLACES = re.compile(
-    r"""(?ix)(?<![\w-])(?:~|\$\{?HOME\}?)?/?\.(?:aws|ssh|gnupg|kube|docker|azure|gcloud|config/gcloud|password-store|mozilla|netrc|
+    r"""(?ix)(?<![\w./-])(?:~|\$\{?HOME\}?)/[\w./-]+|(?<![\w-])(?:~|\$\{?HOME\}?)?/?\.(?:aws|ssh|gnupg|kube|docker|azure|gcloud|config/gcloud|password-store|mozilla|netrc|
     pgpass|npmrc|pypirc|git-credentials|vault-token|env|htpasswd|bash_history|zsh_history)\b(?:/[\w./-]*)?|
     /etc/(?:shadow|passwd|sudoers|ssl/private)\S*|\bid_(?:rsa|ed25519|ecdsa|dsa)\b|/proc/\w+/environ|\b[\w-]+\.(?:pem|p12|pfx|keystore|jks)\b|
     \b(?:credentials|secrets?)\.(?:json|ya?ml|toml|ini|env|txt)\b|\bservice[-_]account\.json\b|169\.254\.169\.254"""
