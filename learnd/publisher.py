@@ -163,9 +163,10 @@ class Publisher:
         for conflict in done.conflicts:
             self.troubles[str(conflict.path)] = str(conflict)
         texts = {row.pattern: row.text for row in place.views().rules(statuses=tuple(PatternStatus))}
-        for changed in place_rules(library, wanted_of(place.door.log, place.views(), repo_path), texts):
+        now = wanted_of(place.door.log, place.views(), repo_path)
+        for changed in place_rules(library, now, texts):
             self.troubles[str(changed.path)] = str(changed)
-        active = [p for p in wanted_of(place.door.log, place.views(), repo_path) if p.status is PatternStatus.ACTIVE]
+        active = [p for p in now if p.status is PatternStatus.ACTIVE]
         if shown:
             write_index(Path(repo_path), [IndexEntry(p.file_name, p.file_text) for p in active])
         self._skills(repo_path)

@@ -22,14 +22,14 @@ class Freshness:
 
     While the pattern is stale, `tree` and `files` are what was seen last; `attempts` those that crashes ended in this
     state, the present one among them; `boot_id` is of the daemon that is verifying it again. `failed` are the states in
-    which it could not be, and `cause` why in the last.
+    which it could not be, and `why` is said of the last.
     """
 
     good: frozenset[FileVersion] = frozenset()
     tree: str | None = None
     files: Files = ()
     failed: tuple[Files, ...] = ()
-    cause: str = ""
+    why: str = ""
     attempts: int = 0
     boot_id: str | None = None
 
@@ -57,7 +57,7 @@ def evolve(known: Freshness, event: FreshnessEvent) -> Freshness:
             return replace(known, attempts=known.attempts - lost, boot_id=None)
         case e.ReverificationFailed():
             failed = (*known.failed, event.files)
-            return Freshness(known.good, event.tree, event.files, failed, event.cause)
+            return Freshness(known.good, event.tree, event.files, failed, f"{event.cause}: {event.detail}")
         case e.PatternReverified():
             return Freshness(good=known.good | frozenset(event.files))
 

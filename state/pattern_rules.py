@@ -216,7 +216,7 @@ def _(command: c.StartReverification, pattern: Pattern) -> Answer:
     if known.boot_id is not None:
         return Refused("at_work", f"{_name(pattern)} is being verified again")
     if command.files in known.failed:
-        return Refused("known_to_fail", f"{_name(pattern)} was not verified again in this state: {known.cause}")
+        return Refused("known_to_fail", f"{_name(pattern)} was not verified again in this state: {known.why}")
     attempts = known.attempts if command.files == known.files else 0
     if attempts >= command.max_attempts:
         detail = f"{attempts} attempts were lost to crashes"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from learnd.ids import short
-from learnd.verbs import beside
+from learnd.verbs import beside, rules
 from learnd.verbs.reading import Reading, reading
 from learnd.verbs.terminal import Column, ago, heading, markdown, note, print_facts, print_json, say, stamp, table
 from learnd.views.queries import PatternRow
@@ -22,11 +22,12 @@ WAITING = ("candidate", "edited", "quarantined")
 def review(log: Path | None, prefix: str | None, *, everything: bool, as_json: bool) -> int:
     """List the patterns that wait for a person, or show one.
 
-    JSON: an array of `{id, title, slug, status, promoted_at, regressions, verdict, repo, job_id, manifest_path,
-    file, gate, detail, approver, reason, evidence, evidence_count, last_seen, use, staged_at, updated_at}`,
-    `evidence` being one line, `use` `{served, served_on, helped, did_not_help, wrong}`, `regressions` counted since the
-    promotion; with a pattern's id an array of one, which also has its `text`, `conflicts`, `superseded_by`, `consents`,
-    `librarian` (what a model recommended) and `diff` (what was edited in its file), null where there is none.
+    JSON: an array of `{id, title, slug, status, promoted_at, regressions, verdict, repo, job_id, manifest_path, file,
+    gate, detail, approver, reason, evidence, evidence_count, last_seen, use, staged_at, updated_at}`, `evidence`
+    being one line, `use` `{served, served_on, helped, did_not_help, wrong}`, `regressions` counted since the
+    promotion; with a pattern's id an array of one, which also has its `text`, `rule` (as PatternRuleVerified has it),
+    `conflicts`, `superseded_by`, `consents`, `librarian` (what a model recommended) and `diff` (what was edited in
+    its file), null where there is none.
     """
     with reading(log) as book:
         rows = [book.views.pattern(prefix)] if prefix else _rows(book, everything=everything)
@@ -91,6 +92,7 @@ def _as_json(book: Reading, row: PatternRow, *, whole: bool) -> dict[str, object
             "conflicts": list(pattern.conflicts),
             "superseded_by": pattern.superseded_by,
             "consents": [consent.user for consent in pattern.consents],
+            "rule": pattern.rule.model_dump(mode="json", exclude={"type"}) if pattern.rule else None,
             "librarian": advice.model_dump(mode="json", exclude={"type"}) if advice else None,
             "diff": edit[1] if edit else None,
         }
@@ -171,6 +173,7 @@ def _print_one(book: Reading, row: PatternRow) -> None:
     pattern = beside.pattern_of(book, row)
     facts += beside.facts(book, row, pattern)
     facts += [("came undone", line) for line in _regressions(book, row)]
+    facts += rules.facts(pattern)
     if line := usage_of(book.views.rows, row.id).line:
         facts.append(("use", line))
     facts += [("reported", line) for line in _reports(book, row)]
@@ -179,6 +182,7 @@ def _print_one(book: Reading, row: PatternRow) -> None:
     heading("Text")
     say()
     markdown(beside.without_front_matter(pattern.text))
+    rules.print_rule(pattern)
     edit = beside.edit_of(book, row)
     if edit is not None:
         heading(f"Edited since it was judged: {edit[0].path}")

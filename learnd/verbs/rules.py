@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING
 
 from learnd.ids import short
 from learnd.verbs.reading import Reading, reading
-from learnd.verbs.terminal import FAILED, USAGE, Stop, confirm, is_terminal, note, print_json, say
+from learnd.verbs.terminal import FAILED, USAGE, Stop, confirm, heading, is_terminal, note, print_json, say
 
 if TYPE_CHECKING:
     from learnd.rules.linting import Finding, FixedFile
+    from state.pattern import Pattern
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +150,35 @@ def _print(looked: Looked, path: Path) -> None:
         note(f"{_count(len(looked.findings), 'place')} found by {_count(looked.rules, 'rule')}{way}")
     else:
         note(f"nothing found by {_count(looked.rules, 'rule')}")
+
+
+# --- a pattern's own rule -----------------------------------------------------------------------------
+
+
+def facts(pattern: Pattern) -> list[tuple[str, str]]:
+    """What `review` says of a pattern's rule and of whether it is still true."""
+    told = []
+    if pattern.rule is not None:
+        rule = pattern.rule
+        fix_ = {(True, True): ", its fix is the tested code", (True, False): ", with a fix"}.get(
+            (rule.has_fix, rule.fix_as_tested), ""
+        )
+        where = ", ".join(f"{match.path}:{match.lines[0]}" for match in rule.matches[:3])
+        told.append(("rule", f"matches the base at {where}, nothing of the snapshot ({rule.source}{fix_})"))
+    told += [("brought back", f"job {short(job)}") for job in pattern.reintroduced]
+    if pattern.status == "stale":
+        told.append(
+            ("stale", f"{pattern.detail} changed{f'; {pattern.freshness.why}' if pattern.freshness.why else ''}")
+        )
+    return told
+
+
+def print_rule(pattern: Pattern) -> None:
+    """The rule that would be run, to the letter."""
+    if pattern.rule is not None:
+        heading("Rule")
+        for line in pattern.rule.rule.splitlines():
+            say(f"  {line}")
 
 
 _COLOURS = {"+": "green", "-": "red", "@": "cyan"}

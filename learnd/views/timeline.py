@@ -137,7 +137,26 @@ def facts(event: e.Event) -> str:  # noqa: PLR0912, PLR0915 - one case an event,
             return f"{event.kind}: {event.detail}"
         case e.FaultCleared():
             return event.kind
-    return _plainly(event)
+    return _upkeep(event) or _plainly(event)
+
+
+def _upkeep(event: e.Event) -> str:
+    """Of a pattern's rule, and of whether the pattern is still true."""
+    match event:
+        case e.PatternRuleVerified():
+            fix = ", with a fix" if event.has_fix else ""
+            return f"{event.language}, {event.source}, {len(event.matches)} of the base{fix}, by {event.engine}"
+        case e.PatternWentStale():
+            return f"{', '.join(event.changed_paths)}{f' in {event.seen_in}' if event.seen_in else ''}"
+        case e.ReverificationStarted():
+            return f"attempt {event.attempt}, isolation {event.isolation}"
+        case e.ReverificationFailed():
+            return f"{event.cause}: {event.detail}"
+        case e.ReintroductionDetected():
+            return f"job {short(event.job_id)}: {event.detail or event.path}"
+        case e.ReintroductionGone():
+            return f"pattern {short(event.pattern_id)}: {event.detail}"
+    return ""
 
 
 def _of_library(event: e.PatternEndorsed | e.EvidenceAdded | e.PatternEdited | e.ConflictFound) -> str:
