@@ -69,8 +69,11 @@ def file_name(slug: str, pattern_id: str, taken: Container[str] = ()) -> str:
     if not ID.fullmatch(pattern_id):
         raise ValueError(f"pattern id {pattern_id!r} is not 16 to 64 hexadecimal digits")
     stem = safe_slug(slug)
-    names = [f"{stem}-{pattern_id[:length]}.md" for length in range(8, len(pattern_id) + 1)]
-    return next((name for name in names if name not in taken), names[-1])
+    for length in range(8, len(pattern_id)):
+        name = f"{stem}-{pattern_id[:length]}.md"
+        if name not in taken:
+            return name
+    return f"{stem}-{pattern_id}.md"
 
 
 def is_file_name(name: str) -> bool:

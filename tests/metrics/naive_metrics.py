@@ -91,6 +91,9 @@ def told(records: Iterable[Recorded]) -> Told:
             if isinstance(record.data, e.PatternPromoted) and known.status is P.CANDIDATE:
                 promoted[identity] = when(record.at)
             found.now[identity] = (now.status.value, now.repo_id)
+        elif kind == "usage":
+            repo = known_patterns[identity].repo_id if identity in known_patterns else ""
+            _usage(found, record, identity, repo)
         else:
             _machine(found, record)
     return found
@@ -164,6 +167,14 @@ def _pattern(
         found.retired.append(Span("", "", repo, promoted[after.id], at))
     if isinstance(event, e.PatternReverified):
         found.reverified.append(Span("", "", repo, since[after.id], at))
+
+
+def _usage(found: Told, record: Recorded, pattern_id: str, repo: str) -> None:
+    match record.data:
+        case e.PatternServed() as served:
+            found.points.append(("served", "", pattern_id, repo, when(record.at), float(served.times)))
+        case e.UseReported() as said:
+            found.points.append(("reported", said.outcome, pattern_id, repo, when(record.at), 0.0))
 
 
 def _machine(found: Told, record: Recorded) -> None:
@@ -241,6 +252,7 @@ class Naive:
             "reviewing": self.reviewing(),
             "regressions": self.regressions(),
             "pattern_hygiene": self.hygiene(),
+            "pattern_use": self.use(),
             "throughput": self.throughput(),
             "model_spend": self.spend(),
             "spent_usd": sum(amount for *_, amount in self.points("spent")),
@@ -337,6 +349,14 @@ class Naive:
                 "stale_to_reverified": middle(lengths(self.ended(self.all.reverified))),
             },
             "now": now,
+        }
+
+    def use(self) -> dict[str, Any]:
+        served, said = self.points("served"), self.counted("reported")
+        return {
+            "served": sum(amount for *_, amount in served),
+            "patterns": len({about for _, about, *_ in served}),
+            **{outcome: said.get(outcome, 0) for outcome in ("helped", "did_not_help", "wrong")},
         }
 
     def throughput(self) -> dict[str, Any]:

@@ -81,7 +81,7 @@ def test_a_terminal_of_80_columns_shows_every_line_whole(month: CliPlace, column
     assert "…" not in shown
     first_words = [line.split()[0] for line in lines if line[:1].isupper()]
     assert first_words == [
-        "Validation", "Blocked", "Review", "Regressions", "Patterns", "Throughput", "Model", "Alerts",
+        "Validation", "Blocked", "Review", "Regressions", "Patterns", "Use", "Throughput", "Model", "Alerts",
     ]  # fmt: skip
 
 

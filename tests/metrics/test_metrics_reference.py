@@ -24,6 +24,7 @@ from learnd.views.store import read_connection, rebuild
 from state import commands as c
 from state.decide import Command
 from state.job import BLOCKED
+from state.pattern import PatternStatus as P
 
 REPOS = {"a": "shop", "b": "shop", "c": "till", "d": "shop", "e": "till", "f": "shop"}
 
@@ -40,7 +41,15 @@ def commands_of(name: str) -> list[Command]:
         c.RaiseFaultAlert("disk", "full", "P2"),
         c.ClearFault("disk"),
     ]
+    own = pattern(name)
+    used: list[Command] = [
+        c.RecordServed(own, "2026-03-01", 2, ("t/r",), 2, day_is_over=False),
+        c.RecordServed(own, "2026-03-02", 5, (), 9, day_is_over=True),
+        c.ReportUse(own, "t/r", "helped", "2026-03-02", P.ACTIVE),
+        c.ReportUse(own, None, "wrong", "2026-03-02", P.DEPRECATED),
+    ]
     return [
+        *used,
         *(of_job(command, name, repo) for command in of_jobs.values()),
         *(of_pattern(command, name, repo) for command in of_patterns.values()),
         *decisions, *regressions, regression(name, "3", ANNA, None), *raised,

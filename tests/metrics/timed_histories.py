@@ -20,6 +20,7 @@ from state import host as hosts
 from state.decide import Command, Decided, Entity, decide
 from state.job import Job
 from state.pattern import Pattern
+from state.usage import Usage
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 SECOND, MINUTE, HOUR, DAY = 1.0, 60.0, 3600.0, 86_400.0
@@ -59,6 +60,8 @@ class Past:
             stream, new = f"job-{command.job_id}", Job(command.job_id)
         elif isinstance(command, c.PatternCommand):
             stream, new = f"pattern-{command.pattern_id}", Pattern(command.pattern_id)
+        elif isinstance(command, c.UsageCommand):
+            stream, new = f"usage-{command.pattern_id}", Usage(command.pattern_id)
         else:
             stream, new = hosts.STREAM, hosts.Host()
         entity = self._entities.get(stream, new)

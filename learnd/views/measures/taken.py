@@ -40,6 +40,8 @@ class Measure(NamedTuple):
     | regression | `caught`, `escaped` | pattern | the commit, else the promotion |
     | proposed | | | when the run completed |
     | reviewed | `promoted`, `rejected`, `expired`, `quarantined` | reviewer | when it became a candidate |
+    | served (`amount`: times) | | pattern | |
+    | reported | `helped`, `did_not_help`, `wrong` | pattern | |
     | hygiene | what became of a pattern | | promotion or going stale, where one ends |
 
     A review of what was no candidate (a quarantined text that a person rejects) began nowhere.
