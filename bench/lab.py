@@ -15,6 +15,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from bench.measuring import Line, in_turns, median, scaled, shown, timed
@@ -176,19 +177,15 @@ def _side_by_side(work: Callable[[], None], count: int, workers: int) -> None:
 
 
 def _where_it_goes(shop: Workshop, added: float) -> str:
-    """What of the added time is bubblewrap's own, by the same machine: said where the aim is missed."""
-    start = ["bwrap", "--unshare-all", "--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev", "true"]
-    empty = median(in_turns({"": lambda: subprocess.run(start, capture_output=True, check=False)}, 10, 1)[""])
-    restore = median(in_turns({"": lambda: _restored(shop, shop.change.snapshot)}, 10, 1)[""])
+    """What of the added time is the replay's own, whatever it runs; said where the aim is missed."""
+    nothing = ScenarioCommand(argv=("/bin/true",), cls="build", runner="make")
+    empty = replace(shop.laboratory, scenario=shop.laboratory.scenario.model_copy(update={"commands": (nothing,)}))
+    own = median(in_turns({"": lambda: empty.replay(shop.change.snapshot, 0, "empty")}, 10, 1)[""])
+    load, cores = os.getloadavg()[0], len(os.sched_getaffinity(0))
     return (
-        f"of the {shown(added)} an empty sandbox is {shown(empty)} and restoring {shown(restore)}, "
-        f"the rest is the probe, the reporter and byte code that a fresh tree has none of"
+        f"of the {shown(added)} a replay that runs nothing takes {shown(own)} (tree, namespaces, sandbox), the rest is "
+        f"Python's start with probe and reporter, without byte code; the load was {load:.1f} on {cores} cores"
     )
-
-
-def _restored(shop: Workshop, tree: str) -> None:
-    workspace = shop.laboratory.workspace
-    workspace.discard(workspace.fresh(lambda folder: shop.laboratory.restorer.restore(tree, folder)))
 
 
 # --- ablation ---------------------------------------------------------------------------------------

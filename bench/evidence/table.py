@@ -23,8 +23,8 @@ the older committed, the newer in the work tree, the tests that it changed run a
 by `learnd once` with its defaults. `F→P` and so on count tests by what became of them from base to snapshot; then the
 hunks by their verdict, and how many of them the smallest proven change keeps. `time` is from the first replay to the
 verdict, hunks and smallest change included; `by hand` is the same command, once, in the plain work tree. *Not the
-tests' own* is the time outside of the commands, and what a replay's command takes beyond its time by hand (sandbox, cold
-caches, reporter), of the whole. Archives come from PyPI and npm, for neither Go modules nor Rust crates were to be had.
+tests' own* is the time outside of the commands, and what a replay's command takes beyond its time by hand (sandbox,
+cold caches, reporter), of the whole. Archives come from PyPI and npm: neither Go modules nor Rust crates could be had.
 """
 
 
