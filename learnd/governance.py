@@ -13,7 +13,7 @@ from pathlib import Path
 from learnd.door import Handled
 from learnd.ids import short
 from learnd.keeping.reviews import caught_up
-from learnd.library.files import Edited, Library, find_edit
+from learnd.library.files import FOLDER_OF, PATTERNS, Edited, Library, find_edit
 from learnd.library.owners import owned
 from learnd.library.wanted import wanted
 from learnd.publisher import Publisher
@@ -51,10 +51,21 @@ def answer(request: GovernanceRequest, place: Workplace, publisher: Publisher, p
         reply = _Decision(place, person, place.door.pattern(row.id)).answer(request)
     if reply.ok:
         caught_up(place)
-        for one in _touched(place, row, reply):
+        touched = _touched(place, row, reply)
+        for one in touched:
             publisher.repository_patterns(one.repo_id, one.repo_path)
             publisher.job(one.job_id)
+        return reply.model_copy(update={"data": {**reply.data, "file": _file(place, touched[-1].id)}})
     return reply
+
+
+def _file(place: Workplace, pattern_id: str) -> str | None:
+    """Where the pattern's file stands now: who asks through the socket may not read the log."""
+    known = wanted(place.door.log, place.views(), pattern_id)
+    folder = FOLDER_OF.get(known.status) if known else None
+    if known is None or folder is None:
+        return None
+    return str(Path(place.views().pattern(pattern_id).repo_path).joinpath(*PATTERNS, folder, known.file_name))
 
 
 def _touched(place: Workplace, row: PatternRow, reply: Reply) -> list[PatternRow]:

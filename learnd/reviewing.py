@@ -17,6 +17,7 @@ from learnd.clock import iso, now, parse
 from learnd.crystalizer.budget import UnknownPrice
 from learnd.crystalizer.failures import CallFailed
 from learnd.crystalizer.pack import Pack, PackInvalid, find_pack
+from learnd.crystalizer.packs import where, written_by_agents
 from learnd.library.canonical import body, canonical_digest
 from learnd.library.librarian import FORM, Advice, Neighbour, NoRoom, Request, call, estimate
 from learnd.library.patterns import EvidenceLine
@@ -63,6 +64,10 @@ class Librarian:
             pack = find_pack(self._place.settings.patterns.librarian_pack, FORM)
         except PackInvalid as error:
             log.warning("no review", reason=str(error))
+            return 0
+        tree = written_by_agents(where(pack.name), [tree.path for tree in self._place.views().work_trees()])
+        if tree is not None:
+            log.warning("no review", reason=f"prompt pack {pack.name} lies in {tree}, where agents write")
             return 0
         asked = 0
         for row in self._place.views().patterns(statuses=(PatternStatus.CANDIDATE,), but_forgotten=True):

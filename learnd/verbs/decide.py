@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from learnd.verbs.asking import answered, settled, understood
-from learnd.verbs.reading import reading
 from learnd.verbs.terminal import USAGE, Stop, confirm, note, say
+
+if TYPE_CHECKING:
+    from learnd.requests import Reply
 
 TEXT_LIMIT = 256 << 10
 """Bytes of a completed template. The form itself has a few kilobytes."""
@@ -76,8 +79,7 @@ def promote(log: Path | None, pattern: str, word: Word, *, as_edited: bool, as_j
         request = PromotePattern(
             pattern=pattern, claimed=word.approver, reason=word.reason, as_edited=as_edited, as_judged=as_judged
         )
-    say(settled(log, request).message)
-    _say_where(log, pattern)
+    _say_done(settled(log, request))
     return 0
 
 
@@ -105,8 +107,7 @@ def supersede(log: Path | None, pattern: str, by: str, word: Word, *, as_edited:
         request = SupersedePattern(
             pattern=pattern, by=by, claimed=word.approver, reason=word.reason, as_edited=as_edited
         )
-    say(settled(log, request).message)
-    _say_where(log, by)
+    _say_done(settled(log, request))
     return 0
 
 
@@ -114,8 +115,7 @@ def release(log: Path | None, pattern: str, word: Word) -> int:
     """Overrule the gate that stopped a text."""
     from learnd.requests import ReleasePattern  # brings pydantic
 
-    say(settled(log, ReleasePattern(pattern=pattern, claimed=word.approver, reason=word.reason)).message)
-    _say_where(log, pattern)
+    _say_done(settled(log, ReleasePattern(pattern=pattern, claimed=word.approver, reason=word.reason)))
     return 0
 
 
@@ -127,18 +127,16 @@ def restore(log: Path | None, pattern: str, word: Word) -> int:
     if not set(pattern) <= set("0123456789abcdef") or len(pattern) < SHORTEST:
         step = f"learnd restore-backup {pattern}" if Path(pattern).exists() else "learnd review --all"
         raise Stop(f"{pattern} is no pattern's id. Next: {step}", USAGE)
-    say(settled(log, RestorePattern(pattern=pattern, claimed=word.approver, reason=word.reason)).message)
-    _say_where(log, pattern)
+    _say_done(settled(log, RestorePattern(pattern=pattern, claimed=word.approver, reason=word.reason)))
     return 0
 
 
-def _say_where(log: Path | None, pattern: str) -> None:
-    from learnd.verbs.review import file_of
-
-    with reading(log) as book:
-        file = file_of(book, book.views.pattern(pattern))
-    if file is not None:
-        say(str(file))
+def _say_done(reply: Reply) -> None:
+    """What was done, and where the pattern's file stands now."""
+    say(reply.message)
+    file = reply.data.get("file")
+    if isinstance(file, str):
+        say(file)
 
 
 def _text(file: Path) -> str:
