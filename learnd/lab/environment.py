@@ -89,6 +89,10 @@ class Environment:
     unmet: str = ""
     """What the change asks to be installed and is not, in a sentence."""
 
+    def folders_called(self, name: str) -> list[Path]:
+        """Where on this machine the folders of this name are that a replay gets."""
+        return [host for host, inside in (*self.made, *self.binds) if inside.name == name]
+
 
 @dataclass
 class _Found:

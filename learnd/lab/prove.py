@@ -32,6 +32,7 @@ from learnd.lab.environments import Setup, held_back
 from learnd.lab.hunks import UNITS_MAX
 from learnd.lab.launcher import given_to
 from learnd.lab.minimal import Smallest, minimize
+from learnd.lab.outcomes.order import shufflers
 from learnd.lab.probe import watched_modules
 from learnd.lab.reading import Code, redacted
 from learnd.lab.replay import Laboratory, ReplayCancelled, ReplayLog
@@ -97,21 +98,22 @@ def prove(request: ProofRequest, store: SnapshotStore, sandbox: Sandbox, cancel:
         Workspace(root, request.job_id) as workspace,
         _setup(request, store, sandbox, cancel).installed(request.scenario.installations, files) as installed,
     ):
+        environment = installed.over(
+            discover(
+                request.repo_path,
+                request.scenario,
+                files,
+                workspace.folder / "generated",
+                request.lab.extra_binds,
+                installed.folders,
+                frozenset(name for stack in request.stacks for name in stack.environment),
+            )
+        )
         laboratory = Laboratory(
             store=store,
             sandbox=sandbox,
             scenario=request.scenario,
-            environment=installed.over(
-                discover(
-                    request.repo_path,
-                    request.scenario,
-                    files,
-                    workspace.folder / "generated",
-                    request.lab.extra_binds,
-                    installed.folders,
-                    frozenset(name for stack in request.stacks for name in stack.environment),
-                )
-            ),
+            environment=environment,
             workspace=workspace,
             mount_at=request.repo_path,
             owner=(request.owner_uid, request.owner_gid),
@@ -122,6 +124,7 @@ def prove(request: ProofRequest, store: SnapshotStore, sandbox: Sandbox, cancel:
             git_folder=_git_folder(workspace, request),
             restorer=Restorer(store, given_to(request.owner_uid, request.owner_gid)),
             known_flaky=request.known_flaky,
+            shufflers=shufflers(environment.folders_called("node_modules"), environment.env.get("PATH", "")),
             log=log,
         )
         evidence = _examine(request, laboratory, change)

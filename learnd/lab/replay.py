@@ -94,7 +94,8 @@ class _Ran:
 
 @dataclass
 class Laboratory:
-    """Everything that is the same in all replays of one job. `known_flaky`: as in the request.
+    """Everything that is the same in all replays of one job. `known_flaky`: as in the request; `shufflers`: runners
+    beside the Python ones that can be asked for an order.
 
     `own_words` are those that name a limit and are said with more room as well, so that they are the tests' own.
     `more`: how many times what the settings allow of memory, processes and disk.
@@ -114,6 +115,7 @@ class Laboratory:
     git_folder: Path
     restorer: Restorer
     known_flaky: Mapping[str, str] = field(default_factory=dict)
+    shufflers: frozenset[str] = frozenset()
     own_words: set[str] = field(default_factory=set)
     more: int = 1
     log: ReplayLog = field(default_factory=ReplayLog)
@@ -229,6 +231,7 @@ class Laboratory:
             env=env,
             reporter_dir_inside=REPORTER_AT if isolated else str(reporter_dir()),
             order_seed=seeds[1],
+            shufflers=self.shufflers,
         )
         env |= instrumented.env
         # The probe comes first: it runs the reporter's sitecustomize, and that the interpreter's own.

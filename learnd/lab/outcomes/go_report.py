@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
+from learnd.lab.outcomes.order import told_seed
 from learnd.lab.outcomes.results import (
     TESTS_MAX,
     Ended,
@@ -89,7 +91,8 @@ def read_go(report: Path, ended: Ended) -> ReadOutcome:
             plain.append(line)
     tests = {name: _result(name, stream) for name in sorted(stream.started)}
     tests.update(_packages(stream, "\n".join(plain), ended.text))
-    return conclude("go", tests, ended, damaged=_cut_short(stream))
+    told = "".join(line for package in stream.packages for line in stream.printed.get(package, ()))
+    return replace(conclude("go", tests, ended, damaged=_cut_short(stream)), order_seed=told_seed("go", told))
 
 
 def _cut_short(stream: _Stream) -> str | None:

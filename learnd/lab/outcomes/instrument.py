@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from events.values import OutcomeSource, ScenarioCommand
+from learnd.lab.outcomes.order import shuffling
 
 REPORTER_AT = "/learnd/reporter"
 """Where `reporter_dir()` is to be bound, read-only, inside the sandbox."""
@@ -78,11 +79,12 @@ def instrument(
     env: Mapping[str, str] | None = None,
     reporter_dir_inside: str = REPORTER_AT,
     order_seed: int | None = None,
+    shufflers: Collection[str] = (),
 ) -> Instrumented:
     """The command with its runner told to report into `report_dir_inside`, an empty folder for each execution.
 
     `env` is the environment the command would get; variables that are extended (PYTHONPATH) are taken from it.
-    `order_seed` asks runners that can for another order of their tests.
+    `order_seed` asks runners that can for another order of their tests: the Python ones, and `shufflers`.
     """
     given = {**(env or {}), **command.env}
     python_path = ":".join(filter(None, (reporter_dir_inside, given.get("PYTHONPATH"))))
@@ -98,15 +100,17 @@ def instrument(
         added["TOX_OVERRIDE"] = f"testenv.pass_env+={','.join(_PASSED_THROUGH)}"
     if posixpath.basename(command.argv[0]) == "uv":
         added.update(UV_OFFLINE="1", UV_NO_SYNC="1")
-    return Instrumented(_argv(command, report_dir_inside), added)
+    source = source_of(command)
+    order = shuffling(source, command.argv, order_seed) if order_seed is not None and source in shufflers else ()
+    return Instrumented(_argv(command, report_dir_inside, order), added)
 
 
-def _argv(command: ScenarioCommand, folder: str) -> tuple[str, ...]:
+def _argv(command: ScenarioCommand, folder: str, order: tuple[str, ...]) -> tuple[str, ...]:
     match source_of(command):
         case "jest":
-            return _appended(command.argv, "jest", ("--json", f"--outputFile={folder}/{NODE_REPORT}"))
+            return _appended(command.argv, "jest", ("--json", f"--outputFile={folder}/{NODE_REPORT}", *order))
         case "vitest":
-            flags = ("--reporter=default", "--reporter=json", f"--outputFile.json={folder}/{NODE_REPORT}")
+            flags = ("--reporter=default", "--reporter=json", f"--outputFile.json={folder}/{NODE_REPORT}", *order)
             return _appended(command.argv, "vitest", flags)
         case "mocha":
             report = ("--reporter", "xunit", "--reporter-option", f"output={folder}/{JUNIT_REPORT}")
@@ -114,18 +118,18 @@ def _argv(command: ScenarioCommand, folder: str) -> tuple[str, ...]:
         case "junit":
             return ("sh", "-c", _COPY_JUNIT, folder, *command.argv)
         case "go":
-            return ("sh", "-c", _TO_FILE, f"{folder}/{GO_REPORT}", *_go(command.argv))
+            return ("sh", "-c", _TO_FILE, f"{folder}/{GO_REPORT}", *_go(command.argv, order))
         case "cargo":
             return ("sh", "-c", _TO_FILE, f"{folder}/{CARGO_REPORT}", *command.argv)
     return command.argv
 
 
-def _go(argv: tuple[str, ...]) -> tuple[str, ...]:
+def _go(argv: tuple[str, ...], order: tuple[str, ...]) -> tuple[str, ...]:
     verb = argv.index("test") + 1
     flags = [] if "-json" in argv or "--json" in argv else ["-json"]
     if not any(re.match(r"--?count\b", word) for word in argv):
         flags.append("-count=1")  # a cached result is no execution
-    return (*argv[:verb], *flags, *argv[verb:])
+    return (*argv[:verb], *flags, *order, *argv[verb:])
 
 
 def _appended(argv: tuple[str, ...], tool: str, flags: tuple[str, ...]) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -31,6 +32,8 @@ from learnd.lab.outcomes.results import (
 )
 
 _DEPTH_MAX = 50
+_RETRIED = frozenset(("flakyFailure", "flakyError"))
+"""What Surefire says of a test that failed and passed when it was run again."""
 _ASSERTS = re.compile(r"^\s*\[?\w*AssertionError\b", re.MULTILINE)
 _JAVA_ASSERTS = re.compile(r"Assertion|ComparisonFailure|opentest4j|MultipleFailures")
 _JAVA_MISSING = re.compile(r"NoSuchMethodError|NoSuchFieldError|NoClassDefFoundError|ClassNotFoundException")
@@ -43,17 +46,20 @@ def read_junit(source: OutcomeSource, files: Sequence[Path], ended: Ended, root:
     tests: dict[str, TestResult] = {}
     damaged = f"{len(files)} reports of one command" if len(files) > REPORT_FILES_MAX else None
     mismatch: str | None = None
+    retried: set[str] = set()
     for file in files[:REPORT_FILES_MAX]:
         try:
             document = _parsed(read_bounded(file) or b"")
         except ReportUnreadable as error:
             damaged = str(error)
             continue
-        for name, result in _cases(document, source, root, (), 0):
+        for case, name, result in _cases(document, source, root, (), 0):
             if len(tests) < TESTS_MAX:
-                tests[unique(name, tests)] = result
+                named = unique(name, tests)
+                tests[named] = result
+                retried.update({named} if any(child.tag in _RETRIED for child in case) else ())
         mismatch = mismatch or _mismatch(document)
-    return conclude(source, tests, ended, damaged=damaged, mismatch=mismatch)
+    return replace(conclude(source, tests, ended, damaged=damaged, mismatch=mismatch), retried=frozenset(retried))
 
 
 def _parsed(data: bytes) -> ElementTree.Element:
@@ -68,10 +74,10 @@ def _parsed(data: bytes) -> ElementTree.Element:
 
 def _cases(
     element: ElementTree.Element, source: OutcomeSource, root: str, suites: tuple[str, ...], depth: int
-) -> Iterator[tuple[str, TestResult]]:
+) -> Iterator[tuple[ElementTree.Element, str, TestResult]]:
     for child in element:
         if child.tag == "testcase":
-            yield _name(child, source, root, suites), _result(child, source, root)
+            yield child, _name(child, source, root, suites), _result(child, source, root)
         elif child.tag in ("testsuite", "testsuites") and depth < _DEPTH_MAX:
             yield from _cases(child, source, root, (*suites, child.get("name", "")), depth + 1)
 

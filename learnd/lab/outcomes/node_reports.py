@@ -9,9 +9,11 @@ import json
 import posixpath
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+from learnd.lab.outcomes.order import told_seed
 from learnd.lab.outcomes.results import (
     TESTS_MAX,
     Ended,
@@ -58,12 +60,16 @@ def read_node(tool: NodeTool, report: Path, ended: Ended, root: str) -> ReadOutc
     if not isinstance(document, dict) or not isinstance(document.get("testResults"), list):
         return without_report(tool, ended, f"the report of {tool} has no testResults")
     tests: dict[str, TestResult] = {}
+    retried: set[str] = set()
     for suite in document["testResults"]:
         if isinstance(suite, dict):
-            for name, result in _suite(suite, root):
+            for name, result, times in _suite(suite, root):
                 if len(tests) < TESTS_MAX:
-                    tests[unique(name, tests)] = result
-    return conclude(tool, tests, ended, mismatch=_mismatch(document, tests))
+                    named = unique(name, tests)
+                    tests[named] = result
+                    retried.update({named} if times > 1 and result.status == "passed" else ())
+    outcome = conclude(tool, tests, ended, mismatch=_mismatch(document, tests))
+    return replace(outcome, order_seed=told_seed(tool, ended.text), retried=frozenset(retried))
 
 
 def _mismatch(document: dict[str, object], tests: dict[str, TestResult]) -> str | None:
@@ -76,7 +82,8 @@ def _mismatch(document: dict[str, object], tests: dict[str, TestResult]) -> str 
     return None
 
 
-def _suite(suite: dict[str, object], root: str) -> Iterator[tuple[str, TestResult]]:
+def _suite(suite: dict[str, object], root: str) -> Iterator[tuple[str, TestResult, int]]:
+    """The tests of a file: name, result, and how often each was run (which jest alone tells)."""
     file = _relative(suite.get("name"), root)
     assertions = suite.get("assertionResults")
     failed = False
@@ -84,11 +91,13 @@ def _suite(suite: dict[str, object], root: str) -> Iterator[tuple[str, TestResul
         if isinstance(entry, dict):
             result = _test(entry)
             failed = failed or result.status in ("failed", "error")
-            yield f"{file} > {entry.get('fullName') or entry.get('title')}", result
+            times = entry.get("invocations")
+            name = f"{file} > {entry.get('fullName') or entry.get('title')}"
+            yield name, result, times if isinstance(times, int) else 1
     if suite.get("status") == "failed" and not failed:  # nothing in it ran, or a hook of the whole file failed
         message = _clean(suite.get("message"))
         kind, symbols = _suite_kind(message, bool(assertions))
-        yield file, TestResult("error", message[:400], kind, symbols)
+        yield file, TestResult("error", message[:400], kind, symbols), 1
 
 
 def _relative(name: object, root: str) -> str:
