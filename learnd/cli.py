@@ -19,7 +19,7 @@ import typer
 from learnd.verbs.grouping import Verbs
 from learnd.verbs.terminal import USAGE, Stop, clean
 
-WORK, LOOK, SERVE, DECIDE, KEEP = "Work", "Look", "Serve agents", "Decide", "Keep"
+WORK, LOOK, SERVE, DECIDE, KEEP = "Work", "Look", "Serve", "Decide", "Keep"
 INTERRUPTED = 130
 
 app = typer.Typer(
@@ -242,7 +242,7 @@ def context(
     return verb.context(log, verb.Wanted(question, run, limit, repo), as_json=json)
 
 
-@app.command(rich_help_panel=SERVE, epilog="Example: claude mcp add learnd -- learnd mcp")
+@app.command(rich_help_panel=SERVE, epilog="Example: learnd mcp --repo ~/src/shop")
 def mcp(
     repo: Annotated[Path, typer.Option("--repo", metavar="PATH", help="The repository whose patterns count.")] = Path(),
     log: Log = None,

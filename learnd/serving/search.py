@@ -54,15 +54,14 @@ def needed(asked: int) -> int:
 def search(rows: Rows, repo_id: str, question: str, limit: int) -> Found:
     """At most `limit` active patterns of the repository that matter for `question`. Raises sqlite3.Error."""
     known = active(rows, repo_id)
-    shared: dict[int, list[str]] = {}
+    shared: dict[object, list[str]] = {}
     asked = []
     for word in telling(question)[:MOST_WORDS]:
-        found = [number for (number,) in rows(_HAVING, (_quoted(word),)) if number in known]
+        found = known.keys() & {number for (number,) in rows(_HAVING, (_quoted(word),))}
         if len(known) >= ENOUGH_TO_JUDGE and len(found) * 2 > len(known):
             continue
         asked.append(word)
         for number in found:
-            assert isinstance(number, int)  # noqa: S101 - a rowid
             shared.setdefault(number, []).append(word)
     least = needed(len(asked))
     matter = {number: tuple(having) for number, having in shared.items() if len(having) >= least}
@@ -87,7 +86,7 @@ _RANKED = (
 )
 
 
-def _ranked(rows: Rows, matter: dict[int, tuple[str, ...]], asked: list[str], limit: int) -> list[tuple[int, float]]:
+def _ranked(rows: Rows, matter: dict[object, tuple[str, ...]], asked: list[str], limit: int) -> list[tuple[int, float]]:
     if not matter or limit < 1:
         return []
     any_of = " OR ".join(map(_quoted, asked))

@@ -105,13 +105,10 @@ def served(rows: Rows, events: Rows, ids: Iterable[str]) -> tuple[list[Served], 
     """
     given: list[Served] = []
     held: list[HeldBack] = []
-    names: dict[str, dict[str, str]] = {}
     for pattern_id in ids:
         for row in rows(_PATTERN, (pattern_id,)):
             _, repo, job, manifest, title, count, text = (str(value) for value in row)
-            if repo not in names:
-                names[repo] = file_names(rows, repo)
-            name = names[repo][pattern_id]
+            name = file_name_of(rows, repo, pattern_id)
             digest = canonical_digest(text)
             reason = changed_on_disk(Path(repo), name, pattern_id, digest)
             if reason is not None:
@@ -129,12 +126,15 @@ def served(rows: Rows, events: Rows, ids: Iterable[str]) -> tuple[list[Served], 
     return given, held
 
 
-def file_names(rows: Rows, repo_path: str) -> dict[str, str]:
-    """The file's name of every pattern of a work tree, by id: given in order, they never change."""
+def file_name_of(rows: Rows, repo_path: str, pattern_id: str) -> str:
+    """The name of a pattern's file: given in order, names never change (`library/wanted.py`).
+
+    Only patterns whose ids begin alike can want the same name, for each ends with 8 digits of the id or more.
+    """
     taken: dict[str, str] = {}
-    for pattern_id, slug in rows(_NAMED, (repo_path,)):
-        taken[file_name(str(slug), str(pattern_id), taken)] = str(pattern_id)
-    return {pattern_id: name for name, pattern_id in taken.items()}
+    for each, slug in rows(_ALIKE, (repo_path, pattern_id[:8], f"{pattern_id[:8]}g")):
+        taken[file_name(str(slug), str(each), taken)] = str(each)
+    return next(name for name, each in taken.items() if each == pattern_id)
 
 
 def changed_on_disk(repo: Path, name: str, pattern_id: str, digest: str) -> str | None:
@@ -161,7 +161,7 @@ _PATTERN = (
     "SELECT patterns.id, repo_path, job_id, manifest_path, title, evidence_count, text FROM patterns "
     "JOIN pattern_texts ON pattern_texts.id = patterns.id WHERE patterns.id = ? AND status = 'active'"
 )
-_NAMED = "SELECT id, slug FROM patterns WHERE repo_path = ? ORDER BY staged_at, rowid"
+_ALIKE = "SELECT id, slug FROM patterns WHERE repo_path = ? AND id >= ? AND id < ? ORDER BY staged_at, rowid"
 _PROVED = (
     "SELECT at, json_extract(data, '$.evidence') FROM events WHERE stream IN (?, ?) "
     "AND type IN ('ChangeValidated', 'PatternReverified') ORDER BY position DESC LIMIT 1"

@@ -17,9 +17,12 @@ from state.job import BLOCKED, JobStatus
 VERBS = (
     "init", "daemon", "once", "learn", "demo", "status", "jobs", "show", "tail", "why", "alerts", "approve", "dismiss",
     "review", "promote", "reject", "deprecate", "restore", "regression", "metrics", "backup", "verify", "replay",
-    "rebuild", "export", "forget", "diagram", "doctor",
+    "rebuild", "export", "forget", "diagram", "doctor", "context", "mcp", "skills",
 )  # fmt: skip
-READING = ("status", "alerts", "jobs", "show 12345678", "tail", "why 12345678", "review", "metrics", "verify")
+READING = (
+    "status", "alerts", "jobs", "show 12345678", "tail", "why 12345678", "review", "metrics", "verify",
+    "context --for x", "skills x",
+)  # fmt: skip
 CHANGING = (
     "approve 12345678", "dismiss 12345678 --yes", "promote 12345678", "reject 12345678 --reason x",
     "deprecate 12345678 --reason x", "restore 12345678", "regression 12345678 --commit 4f2c81d", "rebuild", "learn .",
@@ -48,13 +51,13 @@ def test_help_says_what_a_verb_is_for_and_gives_an_example(verb: str) -> None:
     assert command.help
     assert "\n" not in command.help
     assert f"Example: learnd {verb}" in command.epilog
-    assert command.rich_help_panel in {"Work", "Look", "Decide", "Keep"}
+    assert command.rich_help_panel in {"Work", "Look", "Serve", "Decide", "Keep"}
 
 
 def test_help_of_the_whole_groups_the_verbs(place: CliPlace) -> None:
     done = place.learnd("--help")
     assert done.code == 0
-    assert re.findall(r"^(\w+):$", done.out, re.MULTILINE) == ["Options", "Work", "Look", "Decide", "Keep"]
+    assert re.findall(r"^(\w+):$", done.out, re.MULTILINE) == ["Options", "Work", "Look", "Serve", "Decide", "Keep"]
     assert all(re.search(rf"^  {verb} +\w", done.out, re.MULTILINE) for verb in VERBS)
     assert "\x1b" not in done.out
 
