@@ -8,6 +8,7 @@
 #   make faults    system calls under the log killed or failed, torn side files (15 minutes)
 #   make controls  changes that fix nothing, none of which may be proven, and a hundred trials of a race (15 minutes)
 #   make soak      bursts of runs, one in ten broken, a kill every two minutes (RUNS=2000 MINUTES=30, and the tail)
+#   make bench-gates   the gates against drafts made for the purpose (bench/GATES.md)
 #   make bench     measured ratios, each against its peer (ROWS=append,verify: only some)
 #   make bench-evidence  real fixes of real packages through learnd (PAIRS=parse,h11: only some; needs node for npm's)
 #
@@ -15,7 +16,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := demo
-.PHONY: demo test lint interop crash faults controls soak bench bench-evidence setup sandbox tracer units producer clean
+.PHONY: demo test lint interop crash faults controls soak bench bench-gates bench-evidence setup sandbox tracer units producer clean
 
 NEWEST = import sys; sys.exit(sys.version_info < (3, 11))
 PYTHON ?= $(shell for python in python3.11 python3 python3.12 python3.13; do \
@@ -67,6 +68,9 @@ controls: setup sandbox
 
 soak: setup sandbox
 	@$(BIN)/python soak/soak.py --runs $(RUNS) --minutes $(MINUTES)
+
+bench-gates: setup
+	@$(BIN)/python -m bench.gates
 
 bench: setup
 	@$(BIN)/python -m bench $(ROWS)

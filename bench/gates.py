@@ -21,10 +21,23 @@ from learnd.library.pruning import prune
 
 RESULTS: Final = Path(__file__).with_name("GATES.md")
 PARTS: Final = {
-    "tune": "tuned on: its failures were looked at and mended",
-    "report": "never tuned on: written before the gates, judged when they stood",
-    "unseen": "never tuned on: written last, when the gates stood",
+    "tune": "tuned on",
+    "report": "written before the gates, judged when they stood",
+    "unseen": "written last",
 }
+FIRST: Final = {
+    "tune": "The gates were made while looking at these.",
+    "report": (
+        "The first time these were judged, 6 of 50 sound drafts were quarantined and 2 of 50 faults passed. What that "
+        "showed was mended by rule, and two drafts were corrected, so this table is no longer one of unseen drafts."
+    ),
+    "unseen": (
+        "The first time these were judged, 1 of 15 sound drafts was quarantined and 4 of 16 faults passed, all four of "
+        "them sentences that no list of words foresaw. That is the rate to expect of new ones, better than the tables "
+        "say; it was mended afterwards as well."
+    ),
+}
+"""What the very first run over each part said: it cannot be measured again."""
 Outcome = Literal["passed", "cleaned", "quarantined"]
 
 
@@ -100,7 +113,7 @@ def page(parts: Iterable[tuple[str, Sequence[Judged]]]) -> str:
         "quarantined.",
     ]  # fmt: skip
     for name, judged in parts:
-        lines += ["", f"## `{name}`: {PARTS[name]}", "", *table(judged)]
+        lines += ["", f"## `{name}`: {PARTS[name]}", "", FIRST[name], "", *table(judged)]
     return "\n".join(lines) + "\n"
 
 

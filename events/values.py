@@ -286,6 +286,7 @@ class SnapshotRecord(Value):
 
     `base_source` says where the base came from: `observed`, `recorded`, `reflog`, `head`.
     `lag_s` is capture time minus `completed_at`. `not_attributable` carries the reason, when there is one.
+    `own_paths` are changed files that learnd wrote itself: they are left out of what is learned from.
     """
 
     snapshot_id: str
@@ -302,6 +303,7 @@ class SnapshotRecord(Value):
     insertions: int
     deletions: int
     changed_paths: tuple[str, ...] = ()
+    own_paths: tuple[str, ...] = ()
     lag_s: float
     head_moved: bool = False
     overlapping_runs: tuple[str, ...] = ()

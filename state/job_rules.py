@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import singledispatch
-from pathlib import PurePosixPath
 
 from events import catalog as e
 from events.values import Evidence
@@ -11,6 +10,7 @@ from state import alerts, group_rules
 from state import commands as c
 from state.job import AT_REST, BLOCKED, TABLE, TERMINAL, Job, JobStatus
 from state.pattern import PatternStatus
+from state.own_work import is_own_place
 from state.people import not_an_approver, signed
 from state.refusal import Refused
 
@@ -25,9 +25,6 @@ PROMOTED = (PatternStatus.ACTIVE, PatternStatus.EDITED, PatternStatus.STALE, Pat
 
 REPAIRS = 1
 """A reply that is no draft is sent back once: who cannot mend it then does not mend it."""
-
-OWN_FOLDERS = (".agent/patterns", "docs/patterns")
-"""A change in nothing but these is learnd's own work, or a person's on it."""
 
 CENT = 1e-9
 """Below this, sums of dollars are equal: floats add up with an error smaller than any price."""
@@ -162,17 +159,14 @@ def _nothing_to_learn(command: c.RecordSnapshot) -> e.JobSkipped | None:
         return e.JobSkipped(cause="empty_diff", detail="the run left the tree as it found it")
     if snapshot.not_attributable:
         return e.JobSkipped(cause="not_attributable", detail=snapshot.not_attributable)
-    if snapshot.changed_paths and all(_is_own(path) for path in snapshot.changed_paths):
-        return e.JobSkipped(cause="own_work", detail="the change touches nothing but patterns")
+    own = frozenset(snapshot.own_paths)
+    if snapshot.changed_paths and all(path in own or is_own_place(path) for path in snapshot.changed_paths):
+        return e.JobSkipped(cause="own_work", detail="the change touches nothing but files of learnd's own")
     if command.tombstone:
         return e.JobSkipped(
             cause="tombstone", detail=f"pattern {command.tombstone[:8]} from the same change was rejected"
         )
     return None
-
-
-def _is_own(path: str) -> bool:
-    return any(PurePosixPath(path).is_relative_to(folder) for folder in OWN_FOLDERS)
 
 
 @decide_job.register

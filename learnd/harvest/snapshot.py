@@ -31,6 +31,7 @@ from learnd.harvest.faults import (
     disk_faults,
     shown,
 )
+from learnd.harvest.own_work import own_paths, without_own
 from learnd.harvest.store import SnapshotStore
 from learnd.settings import Settings
 
@@ -41,6 +42,7 @@ __all__ = [
     "SnapshotRequest",
     "SnapshotUnreadable",
     "git_reports",
+    "learnable_diff",
     "rebuild_tarball",
     "recorded_diff",
     "snapshot_id",
@@ -144,6 +146,9 @@ def _capture(request: SnapshotRequest, store: SnapshotStore, settings: Settings)
         insertions=sum(change.insertions for change in changes),
         deletions=sum(change.deletions for change in changes),
         changed_paths=tuple(shown(change.path) for change in changes[:_CHANGED_PATHS_MAX]),
+        own_paths=own_paths([shown(change.path) for change in changes], base.tree, taken.tree, store)[
+            :_CHANGED_PATHS_MAX
+        ],
         lag_s=round(clock.seconds_between(request.completed_at, request.now), 3),
         head_moved=attribution.head_moved(store.moves(), request.completed_at),
         overlapping_runs=request.overlapping_runs,
@@ -302,6 +307,11 @@ def recorded_diff(record: SnapshotRecord, store: SnapshotStore) -> bytes:
         if found != record.diff.sha256:
             raise SnapshotDamaged("diff", record.diff.sha256, found)
     return patch
+
+
+def learnable_diff(record: SnapshotRecord, store: SnapshotStore) -> bytes:
+    """The recorded diff without learnd's own part. Raises as `recorded_diff`."""
+    return without_own(recorded_diff(record, store), record.own_paths)
 
 
 def git_reports(store: SnapshotStore, dest: Path) -> tuple[FileRef, FileRef]:

@@ -11,6 +11,7 @@ from learnd.assets import agent_dir
 from learnd.harvest.store import SnapshotStore
 from learnd.lab.hunks import AddedNames, DiffUnreadable, Unit, added_names, split
 from learnd.lab.templates import FOLDER, Stack, is_test_path, load
+from state.own_work import is_own_place
 
 RUNNER_SETTINGS = re.compile(
     r"\.?pytest\.(ini|toml)|tox\.(ini|toml)|setup\.cfg|pyproject\.toml|hatch\.toml|noxfile\.py|package\.json"
@@ -57,8 +58,10 @@ def read_change(
     stacks = (*load(agent_dir() / FOLDER.removeprefix(".agent/")).stacks, *own_stacks)
     fixtures = tuple(name.rstrip("/") for name in scenario.fixtures)
     tests = [path for path in changed if is_test(path)]
-    base = store.tree_with(record.base_tree, {path: after.get(path) for path in tests})
-    source = tuple(path for path in changed if not is_test(path))
+    # What learnd wrote itself is no part of the change: both sides have it.
+    own = {path for path in changed if path in record.own_paths or is_own_place(path)}
+    base = store.tree_with(record.base_tree, {path: after.get(path) for path in (*tests, *own)})
+    source = tuple(path for path in changed if not is_test(path) and path not in own)
     units: tuple[Unit, ...] = ()
     unreadable = ""
     try:

@@ -18,7 +18,7 @@ from learnd.library import reach
 from learnd.library.lookalikes import lookalike, skeleton
 from learnd.library.orders import is_label, orders, unseating
 from learnd.library.patterns import PatternText
-from learnd.library.prose import blocks
+from learnd.library.prose import blocks, unmarked
 
 if TYPE_CHECKING:
     from learnd.crystalizer.grounding import Grounding
@@ -63,7 +63,7 @@ def danger(pattern: PatternText, said: str, grounding: Grounding) -> str | None:
 def _passages(body: str) -> Iterator[_Passage]:
     for block in blocks(body):
         if block.kind == "prose":
-            yield _Passage(re.sub(r"\n[ \t]*(?:>[ \t]?)+", "\n", block.text))
+            yield _Passage(unmarked(block.text))
             continue
         first, *lines = block.text.split("\n")
         shell = first.strip(" >`~").lower() in _SHELLS

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from learnd.library.sections import fenced
 
 _MARK = re.compile(r"[ \t]*(?:>[ \t]?)*[ \t]*(?:(?:[-*+]|\d{1,3}[.)])[ \t]+|#{1,6}[ \t]+)?")
+_QUOTED = re.compile(r"\n[ \t]*(?:>[ \t]?)+")
 _ITEM = re.compile(r"[ \t]*(?:>[ \t]?)*[ \t]*(?:[-*+]|\d{1,3}[.)])[ \t]+")
 _END = re.compile(r"(?<=[.!?])[)\"'*_»”]*\s+(?=[A-Z0-9`\"'(*_\[!<¡¿«„“]|[^\x00-\x7f])|(?<=[。！？])")
 _SPAN = re.compile(r"(?P<ticks>`+)(?!`).+?(?<!`)(?P=ticks)(?!`)", re.DOTALL)
@@ -84,6 +85,8 @@ def without(text: str, is_bad: Callable[[str], bool]) -> tuple[str, list[str]]:
             kept[block.first] = block
             continue
         mark, said = _parted(block.text)
+        if ">" in mark:
+            said = _QUOTED.sub(" ", said)
         parts = sentences(said)
         bad = [part for part in parts if is_bad(part.strip())]
         gone.extend(" ".join(part.split()) for part in bad)
@@ -98,6 +101,11 @@ def without(text: str, is_bad: Callable[[str], bool]) -> tuple[str, list[str]]:
         return text, []
     gone.extend(_drop_openings(kept, emptied, lines))
     return _together(lines, kept), gone
+
+
+def unmarked(block: str) -> str:
+    """What a block says: without the marks of a quotation, a list or a heading."""
+    return _QUOTED.sub("\n", _parted(block)[1])
 
 
 def _parted(block: str) -> tuple[str, str]:

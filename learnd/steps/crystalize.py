@@ -14,7 +14,7 @@ from learnd.crystalizer.change import DiffUnreadable
 from learnd.crystalizer.draft import Draft, DraftRequest
 from learnd.harvest.faults import SnapshotDamaged, SnapshotError
 from learnd.harvest.gitfolder import NotARepository
-from learnd.harvest.snapshot import recorded_diff
+from learnd.harvest.snapshot import learnable_diff
 from learnd.ids import pattern_id
 from learnd.library.patterns import EvidenceLine, FrontMatter, render, sections_of
 from learnd.steps.enqueue import recorded_snapshot
@@ -61,7 +61,7 @@ def draft_request(job: Job, place: Workplace) -> DraftRequest:
     prompt = recorded_prompt(job) if job.queued.prompt_source != "titles" else None
     return DraftRequest(
         prompt=prompt,
-        diff=recorded_diff(recorded_snapshot(job), place.store(job.repo_id, job.repo_path)),
+        diff=learnable_diff(recorded_snapshot(job), place.store(job.repo_id, job.repo_path)),
         scenario=job.scenario,
         evidence=job.evidence,
     )

@@ -11,6 +11,7 @@ from events.values import SnapshotRecord
 from learnd.crystalizer.redact import redact
 from learnd.grouping.terms import terms
 from learnd.harvest.faults import DiskFull, SnapshotError
+from learnd.harvest.own_work import is_own_run
 from learnd.harvest.prompt import Prompt, find_prompt
 from learnd.harvest.queue import enqueue as write_queue
 from learnd.harvest.store import SnapshotStore
@@ -21,7 +22,7 @@ from learnd.steps.faults import MachineFault
 from learnd.steps.run_folder import RunGone, read_again, snapshot_request
 from learnd.steps.snapshot import failure
 from learnd.workplace import Workplace
-from state.commands import RecordQueued
+from state.commands import RecordQueued, SkipJob
 from state.decide import Command
 from state.job import Job
 
@@ -44,12 +45,15 @@ def enqueue(job: Job, place: Workplace, cancel: threading.Event) -> Sequence[Com
     store = place.store(job.repo_id, job.repo_path)
     try:
         run = read_again(job)
+        history = execution_history(run)
+        if is_own_run(history):
+            return [SkipJob(job.id, "own_work", "the run executed nothing but learnd itself")]
         queued = write_queue(
             snapshot_request(job, place),
             record,
             store,
             prompt=run_prompt(run, store, record),
-            history=[without_secrets(command) for command in execution_history(run)],
+            history=[without_secrets(command) for command in history],
         )
         grouping = terms(job, record, store, place.settings.validation)
     except RunGone as error:
@@ -64,9 +68,14 @@ def enqueue(job: Job, place: Workplace, cancel: threading.Event) -> Sequence[Com
         # Before the job moves on: what it brought back is told whether anything is learned from it or not.
         *brought_back(job, record, place),
         RecordQueued(
-            job.id, record.snapshot_id, queued.payload, queued.prompt, queued.prompt_source, queued.execution_history,
+            job.id,
+            record.snapshot_id,
+            queued.payload,
+            queued.prompt,
+            queued.prompt_source,
+            queued.execution_history,
             grouping,
-        )
+        ),
     ]
 
 

@@ -15,7 +15,7 @@ from events.values import ChangeMarks
 from learnd.crystalizer.change import DiffUnreadable, exercised_change
 from learnd.harvest.faults import SnapshotDamaged, SnapshotError
 from learnd.harvest.gitfolder import NotARepository
-from learnd.harvest.snapshot import recorded_diff
+from learnd.harvest.snapshot import learnable_diff
 from learnd.library.likeness import Alike, Known, Likeness, marks_of, mirrored_kind, most_alike, opposing
 from learnd.steps.enqueue import recorded_snapshot
 from learnd.views.likeness_fold import known
@@ -38,7 +38,7 @@ def change_marks(job: Job, place: Workplace) -> ChangeMarks | None:
     if job.evidence is None or job.scenario is None:
         return None
     try:
-        diff = recorded_diff(recorded_snapshot(job), place.store(job.repo_id, job.repo_path))
+        diff = learnable_diff(recorded_snapshot(job), place.store(job.repo_id, job.repo_path))
         change = exercised_change(diff, job.evidence, job.scenario)
     except (DiffUnreadable, SnapshotDamaged, SnapshotError, NotARepository):
         return None

@@ -19,7 +19,7 @@ from learnd.crystalizer.change import DiffUnreadable
 from learnd.crystalizer.grounding import Grounding
 from learnd.harvest.faults import SnapshotDamaged, SnapshotError
 from learnd.harvest.gitfolder import NotARepository
-from learnd.harvest.snapshot import recorded_diff
+from learnd.harvest.snapshot import learnable_diff
 from learnd.library.gates import GateReport, run_gates
 from learnd.library.pruning import prune
 from learnd.rules.learned import rule_of
@@ -105,7 +105,7 @@ def grounding_of(job: Job, place: Workplace) -> Grounding:
     """
     if job.evidence is None or job.scenario is None:
         raise NothingProven(f"job {job.id[:8]} is {job.status} without evidence")
-    diff = recorded_diff(recorded_snapshot(job), place.store(job.repo_id, job.repo_path))
+    diff = learnable_diff(recorded_snapshot(job), place.store(job.repo_id, job.repo_path))
     return Grounding.of(job.evidence, diff, job.scenario)
 
 

@@ -95,6 +95,8 @@ def test_the_third_failure_of_a_snapshot_is_the_last(step: str) -> None:
         ({"files_changed": 0, "changed_paths": ()}, "empty_diff"),
         ({"not_attributable": "two runs overlapped"}, "not_attributable"),
         ({"changed_paths": (".agent/patterns/active/x.md", "docs/patterns/README.md")}, "own_work"),
+        ({"changed_paths": (".runs/t/cli/r/learning/diff.patch", "learning-snapshots/a.tar.gz")}, "own_work"),
+        ({"changed_paths": (".claude/skills/x/SKILL.md",), "own_paths": (".claude/skills/x/SKILL.md",)}, "own_work"),
     ],
 )
 def test_a_change_with_nothing_to_learn_is_skipped_with_its_cause(changes: dict[str, object], cause: str) -> None:
@@ -102,8 +104,19 @@ def test_a_change_with_nothing_to_learn_is_skipped_with_its_cause(changes: dict[
     assert (job.status, job.cause) == (S.SKIPPED, cause)
 
 
-def test_a_change_that_touches_more_than_patterns_is_not_own_work() -> None:
-    job = after(open_job(), c.RecordSnapshot(JOB, snapshot(changed_paths=(".agent/patterns/active/x.md", "a.py"))))
+@pytest.mark.parametrize(
+    "path",
+    [
+        "a.py",
+        ".agent/patterns.py",
+        "docs/patterns/retry.md",
+        ".runs/t/notes.md",
+        "learning/x.py",
+        "x/learning-snapshots/y",
+    ],
+)
+def test_a_change_that_touches_more_than_learnds_own_files_is_not_own_work(path: str) -> None:
+    job = after(open_job(), c.RecordSnapshot(JOB, snapshot(changed_paths=(".agent/patterns/active/x.md", path))))
     assert job.status is S.SNAPSHOTTED
 
 
