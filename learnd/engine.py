@@ -22,7 +22,7 @@ from events.catalog import FaultKind, JobDismissed, JobOpened, RunObserved, RunR
 from events.log import AppendFailed, AppendOutcomeUnknown, EventLog, LogLock
 from events.recorded import Recorded
 from learnd.alerts.dispatch import Dispatch
-from learnd.clock import iso, now, parse
+from learnd.clock import iso, now, parse, seconds_between
 from learnd.desk import Desk
 from learnd.door import Door
 from learnd.grouping.following import ARRIVALS, ENDS, TOLD_TO_ALL, settle, take_up
@@ -312,8 +312,9 @@ class Engine:
 
     def _pause_ends(self, kind: FaultKind) -> str:
         since = next((fault.since for fault in self.views().faults() if fault.kind == kind), now())
-        pause = min(LONGEST_MODEL_PAUSE_S, MODEL_PAUSE_S * 2**self._model_pauses)
-        asked = self.door.host().raised[kind].until or ""
+        asked = self.door.host().raised[kind].until or since
+        first = max(MODEL_PAUSE_S, seconds_between(since, asked)) if kind == "model" else MODEL_PAUSE_S
+        pause = min(LONGEST_MODEL_PAUSE_S, first * 2**self._model_pauses)
         return max(asked, iso(parse(since) + timedelta(seconds=pause)))
 
     def probe_due(self) -> bool:

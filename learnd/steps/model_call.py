@@ -40,6 +40,8 @@ LONGEST_WAIT_S: Final = 15.0
 PATIENCE_S: Final = 60.0
 """After so long no further request is begun: a call that hung was charged, and would hang again."""
 FIRST_WAIT_S: Final = 0.5
+CHARGED_PAUSE_S: Final = 30.0
+"""First pause of the machine's fault after failures that may have cost money; it doubles, as all pauses do."""
 
 
 class NotStarted(Exception):
@@ -55,6 +57,7 @@ class ModelCalls:
     cancel: threading.Event
     request: DraftRequest
     pack: Pack
+    worst_usd: float = 0.0
 
     def draft(self) -> Draft:
         """A draft, reserved and paid for. Raises NotStarted, MachineFault, Cancelled."""
@@ -66,7 +69,9 @@ class ModelCalls:
                 continue
             except CallFailed as error:
                 if error.fault is not None:
-                    raise MachineFault(error.fault, str(error), error.retry_after_s) from error
+                    charged = CHARGED_PAUSE_S if error.cost_usd is None else None
+                    pause = charged if error.retry_after_s is None else error.retry_after_s
+                    raise MachineFault(error.fault, str(error), pause) from error
                 failed = error if error.repairable else None
 
     def _patiently(self, failed: CallFailed | None) -> Draft:
@@ -74,7 +79,11 @@ class ModelCalls:
         import stamina  # noqa: PLC0415 - only where a model is called
 
         for attempt in stamina.retry_context(
-            on=_wait_after, attempts=TRIES, timeout=PATIENCE_S, wait_initial=FIRST_WAIT_S, wait_max=LONGEST_WAIT_S / 2
+            on=self._wait_after,
+            attempts=TRIES,
+            timeout=PATIENCE_S,
+            wait_initial=FIRST_WAIT_S,
+            wait_max=LONGEST_WAIT_S / 2,
         ):
             with attempt:
                 return self._once(failed)
@@ -85,6 +94,7 @@ class ModelCalls:
             raise Cancelled
         reserved = self._estimate(failed)
         self._reserve(reserved)
+        self.worst_usd = reserved.usd
         try:
             draft = call(reserved, self.pack, self.place.settings)
         except CallFailed as error:
@@ -93,6 +103,19 @@ class ModelCalls:
             raise
         self._settle(None if draft.cost_assumed else draft.cost_usd, draft)
         return draft
+
+    def _wait_after(self, error: Exception) -> bool | float:
+        """Whether stamina tries again: after its own pause (True), after that many seconds, or not.
+
+        What may have been charged is not tried again at once with the budget's last: an outage would use it up.
+        """
+        if not isinstance(error, CallFailed) or not error.transient:
+            return False
+        if error.cost_usd is None and self.place.door.job(self.job.id).available_usd < 2 * self.worst_usd:
+            return False
+        if error.retry_after_s is None:
+            return True
+        return error.retry_after_s if error.retry_after_s <= LONGEST_WAIT_S else False
 
     def _estimate(self, failed: CallFailed | None) -> Reservation:
         try:
@@ -172,12 +195,3 @@ def written_by_a_model(job: Job, place: Workplace, request: DraftRequest, cancel
         return ModelCalls(job, place, cancel, request, pack).draft()
     except NotStarted:
         return None
-
-
-def _wait_after(error: Exception) -> bool | float:
-    """Whether stamina tries again: after its own pause (True), after that many seconds, or not."""
-    if not isinstance(error, CallFailed) or not error.transient:
-        return False
-    if error.retry_after_s is None:
-        return True
-    return error.retry_after_s if error.retry_after_s <= LONGEST_WAIT_S else False

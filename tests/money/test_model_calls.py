@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import stamina
 from conftest import Opened
 from model_server import (
     COST,
@@ -100,6 +101,7 @@ ROWS = (
         apis=ONE),
     Row("500, then good", [fails(500), says()], "R A fault R S draft", "R+c", "learned", pattern="candidate", apis=ONE),
     Row("500 for ever", [fails(500)], "R A fault R A fault R A fault", "3R", "validated", "model", apis=ONE),
+    Row("500 with the budget's last", [fails(500)], "R A fault", "R", "validated", "model", spent=0.4, apis=ONE),
     Row("503 that asks for an hour", [fails(503, headers={"Retry-After": "3600"})], "R A fault", "R", "validated",
         "model", apis=ONE),
     Row("an error with a good status", [fails(200, code="server_error")], "R A fault R A fault R A fault", "3R",
@@ -227,6 +229,15 @@ def test_what_is_echoed_back_is_redacted_counted_and_kept_out_of_the_log(endpoin
         assert job.draft.rule is None
         assert all(SECRET not in json.dumps(record.envelope()) for record in engine.log.read_all())
         assert all("/home/anna" not in json.dumps(record.envelope()) for record in engine.log.read(job.stream))
+
+
+def test_a_pause_that_the_provider_asks_for_is_kept(endpoint: Model, opened: Opened) -> None:
+    stamina.set_testing(False)
+    endpoint.plays(fails(429, headers={"retry-after-ms": "700"}), says())
+    with opened() as engine:
+        assert work(engine).status == "learned"
+    first, second = endpoint.times
+    assert second - first >= 0.7
 
 
 def test_what_the_author_cites_stands_in_the_event(endpoint: Model, opened: Opened) -> None:
