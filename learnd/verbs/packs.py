@@ -1,13 +1,20 @@
-"""`packs`: the prompt packs that the operator may choose, each validated as it would be before a call."""
+"""`packs`: the prompt packs that the operator may choose, each validated as it would be before a call.
+
+The setting `prompt_pack` chooses the author's, `patterns.librarian_pack` the librarian's.
+"""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from learnd.verbs.asking import settings_for
 from learnd.verbs.reading import place_of, reading
 from learnd.verbs.terminal import Column, note, print_json, say, table
+
+if TYPE_CHECKING:
+    from learnd.locate import Place
 
 STAMP = 12
 
@@ -26,41 +33,46 @@ class PackRow:
 
 
 def packs(log: Path | None, *, as_json: bool) -> int:
-    """Print every pack; 1 when the one that is chosen cannot be used.
+    """Print every pack; 1 when one that is chosen cannot be used, or is not there.
 
     JSON: an array of `{name, source, folder, chosen, version, stamp, wrong}`.
     """
-    rows = _rows(log)
-    chosen = next((row for row in rows if row.chosen), None)
+    place = place_of(log)
+    settings = settings_for(place)
+    wanted = {"prompt_pack": settings.prompt_pack, "patterns.librarian_pack": settings.patterns.librarian_pack}
+    rows = _rows(place, wanted)
+    chosen = [row for row in rows if row.chosen]
+    missing = {setting: name for setting, name in wanted.items() if name not in {row.name for row in chosen}}
     if as_json:
         print_json([asdict(row) for row in rows])
     else:
         columns = [Column("NAME"), Column("VERSION"), Column("STAMP"), Column("FROM"), Column("STATE", shrink=True)]
         table(columns, [_cells(row) for row in rows])
-        if chosen is None:
-            say("the pack that the setting prompt_pack names is not there. Next: set it to one of these")
-        note("chosen by the setting prompt_pack; own ones go into prompt-packs/ beside config.toml")
-    return 0 if chosen is not None and chosen.wrong is None else 1
+        for setting, name in missing.items():
+            say(f"there is no pack {name}, which the setting {setting} names. Next: set it to one of these")
+        note("own ones go into prompt-packs/ beside config.toml")
+    return 1 if missing or any(row.wrong for row in chosen) else 0
 
 
-def _rows(log: Path | None) -> list[PackRow]:
-    from learnd.crystalizer.pack import PackInvalid, load_pack
+def _rows(place: Place, wanted: dict[str, str]) -> list[PackRow]:
+    from learnd.crystalizer.pack import DRAFT, PackInvalid, load_pack
     from learnd.crystalizer.packs import Found, listed, written_by_agents
+    from learnd.library.librarian import FORM as LIBRARIAN
 
-    place = place_of(log)
-    settings = settings_for(place)
     trees: list[str] = []
     if place.has_log():
-        with reading(log) as book:
+        with reading(place.log) as book:
             trees = [tree.path for tree in book.views.work_trees()]
 
     def row(found: Found) -> PackRow:
-        start = (found.name, found.source, str(found.folder), found.name == settings.prompt_pack and not found.hidden)
+        chosen = found.name in wanted.values() and not found.hidden
+        start = (found.name, found.source, str(found.folder), chosen)
+        of_author = found.name == wanted["prompt_pack"] or not found.name.startswith("librarian-")
         inside = written_by_agents(found.folder, trees)
         if inside is not None:
             return PackRow(*start, wrong=f"lies in {inside}, which agents write. Next: move it")
         try:
-            pack = load_pack(found.folder)
+            pack = load_pack(found.folder, DRAFT if of_author else LIBRARIAN)
         except PackInvalid as error:
             return PackRow(*start, wrong=str(error).removeprefix(f"prompt pack {found.folder}: "))
         return PackRow(*start, pack.version, pack.stamp)
