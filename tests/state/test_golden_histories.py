@@ -60,6 +60,13 @@ def test_the_golden_histories_hold_rules_and_what_became_of_stale_patterns() -> 
     } <= told()  # fmt: skip
 
 
+def test_the_golden_histories_hold_what_people_and_models_said_of_a_pattern() -> None:
+    assert {
+        "PatternEndorsed", "ConflictFound", "ReviewReminded", "PatternReviewStarted", "PatternReviewed",
+        "PatternReleased", "PatternSuperseded", "EvidenceAdded",
+    } <= told()  # fmt: skip
+
+
 def test_the_golden_histories_hold_every_event_of_use() -> None:
     told = {type(event) for event in events_of(FOLDER / "usage-recorded.jsonl")}
     assert told == set(USAGE_EVENTS)
