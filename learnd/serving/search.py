@@ -63,7 +63,9 @@ def search(rows: Rows, repo_id: str, question: str, limit: int) -> Found:
         asked.append(word)
         for number in found:
             shared.setdefault(number, []).append(word)
-    least = needed(len(asked))
+    # A whole name counts for a pattern that has it, and not against one that only has its parts.
+    parts = set(telling(question, whole=False))
+    least = needed(sum(word in parts for word in asked))
     matter = {number: tuple(having) for number, having in shared.items() if len(having) >= least}
     hits = tuple(Hit(known[number], matter[number], score) for number, score in _ranked(rows, matter, asked, limit))
     return Found(hits, tuple(asked), len(known))

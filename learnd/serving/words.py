@@ -27,26 +27,30 @@ such than that the their them then there these they this those through to too un
 want was we were what when where whether which while who whom why will with within without won would you your
 """
 _TASK_WORDS = """
-add bug bugs change changed changes code correct do ensure error fail failing fails file files fix fixed fixes
-function get implement improve issue issues line lines make method need needs new problem project refactor repo
-repository run set support task test tests update use used uses using work works write wrong
+acceptance add also always behavior behaviour bug bugs call called calls case cases change changed changes code
+correct criteria criterion currently do ensure error every expected fail failing fails file files first fix
+fixed fixes function get given however implement improve instead issue issues last like line lines long make
+many method much need needs never new one problem project refactor repo repository result results run set still
+support take taken takes task test tests thing things two update use used uses using value values way ways work
+works write wrong
 """
 COMMON = frozenset(f"{_FUNCTION_WORDS} {_TASK_WORDS}".split())
 """Of English, and of nearly every task that a coding agent is given: they tell no two of them apart."""
 
 
-def words(text: str) -> Iterator[str]:
-    """Every word of `text` in order, lower case; of a name that has several parts, the parts and then the whole."""
+def words(text: str, *, whole: bool = True) -> Iterator[str]:
+    """Every word of `text` in order, lower case; of a name that has several parts, the parts and then the `whole`."""
     for name in _NAME.findall(text):
         parts = [piece for part in _PART.findall(name) for piece in _CASE.split(part)]
         yield from _short(parts)
-        if len(parts) > 1:
+        if whole and len(parts) > 1:
             yield from _short(["".join(parts)])
 
 
-def telling(text: str) -> tuple[str, ...]:
+def telling(text: str, *, whole: bool = True) -> tuple[str, ...]:
     """The words of a question that can tell one pattern from another, each once, in order."""
-    return tuple(dict.fromkeys(word for word in words(text) if len(word) > 1 and word not in COMMON))
+    found = words(text, whole=whole)
+    return tuple(dict.fromkeys(word for word in found if len(word) > 1 and word not in COMMON))
 
 
 def _short(parts: list[str]) -> Iterator[str]:

@@ -22,9 +22,11 @@ from serving_place import ANNA, ServingPlace
 
 from bench.library import texts
 from events.catalog import PatternServed, UseReported
+from learnd.locate import Place
 from learnd.serving import notes
 from learnd.serving.mcp_server import PAGE, SCHEME, PatternServer
 from learnd.verbs.mcp import doors
+from learnd.verbs.serving import note_use_at
 from state import commands as c
 
 QUESTION = {"question": "the orders page runs a query for each row"}
@@ -201,6 +203,10 @@ def test_while_a_daemon_runs_it_is_the_daemon_that_records(place: ServingPlace) 
         talk_within(place, speak)
         (served,) = daemon.waits_for(PatternServed)
         assert (served.pattern_id, served.times, served.runs) == (place.ids[0], 1, ("task/now",))
+        # Whoever cannot write beside the log has the daemon note it.
+        elsewhere = Place(place.state / "nowhere/events.db", (place.state,))
+        assert note_use_at(elsewhere, [place.ids[1]], "task/sandboxed")
+        assert daemon.waits_for(PatternServed, 2)[1].runs == ("task/sandboxed",)
         assert len(daemon.waits_for(UseReported)) == 1
 
 

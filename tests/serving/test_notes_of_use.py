@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,11 @@ from serving_place import ServingPlace
 
 from events.catalog import PatternServed, UseReported
 from learnd.door import Door
+from learnd.engine import Engine
+from learnd.requests import NoteServed, ReportUse
 from learnd.serving import notes
 from learnd.serving.recording import Recorder
+from learnd.settings import Settings
 from learnd.views.queries import Views
 from learnd.views.store import read_connection
 from learnd.views.usage import usage_of
@@ -127,6 +131,19 @@ def test_notes_of_many_at_once_are_all_there(tmp_path: Path) -> None:
     (file,) = (tmp_path / "usage").iterdir()
     found = [note.pattern_id for note in notes.read(file)]
     assert [found.count(letter * 64) for letter in "abc"] == [200, 200, 200]
+
+
+def test_strangers_at_the_socket_neither_report_nor_note(place: ServingPlace) -> None:
+    with Engine.opened(Settings(state_dir=place.state, approvers=("anna",))) as engine:
+        for request in (
+            ReportUse(pattern=place.ids[0], outcome="helped"),
+            NoteServed(patterns=(place.ids[0],)),
+        ):
+            assert engine.desk.answer(request.model_dump_json(), 54_321).code == "not_an_approver"
+        told = engine.desk.answer(ReportUse(pattern=place.ids[0], outcome="helped").model_dump_json(), os.getuid())
+        assert told.ok
+        assert engine.log.read(f"usage-{place.ids[0]}")[0].actor != "54321"
+    assert not (place.state / "usage").exists()
 
 
 # --- rules ---

@@ -23,6 +23,7 @@ ORDERS_AT, CACHE_AT, RACE_AT = range(3)
         ("why do two workers get the same shipment?", [RACE_AT]),
         ("rename fetch_order_lines in shop/orders_page.py", [ORDERS_AT]),
         ("avatarCache", [CACHE_AT]),
+        ("cached_avatars_v2 are stale", [CACHE_AT]),
         ("concurrency", [RACE_AT]),
         ("querying rows of orders", [ORDERS_AT]),
     ],

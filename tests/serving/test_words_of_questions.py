@@ -38,6 +38,10 @@ def test_words_that_every_task_has_tell_nothing() -> None:
     assert telling("Fix the currency rounding, fix it") == ("currency", "rounding")
 
 
+def test_a_name_is_its_parts_alone_where_the_whole_does_not_count() -> None:
+    assert telling("rename fetch_orders", whole=False) == ("rename", "fetch", "orders")
+
+
 @given(st.lists(NAMES, min_size=1, max_size=4))
 def test_camel_and_snake_case_are_the_same_question(parts: list[str]) -> None:
     camel = parts[0] + "".join(part.capitalize() for part in parts[1:])
