@@ -49,7 +49,7 @@ def test_the_worst_goes_everywhere_and_the_mildest_only_where_the_kind_always_go
 
 
 def test_every_blocked_status_is_a_kind_with_a_severity() -> None:
-    assert {*BLOCKED, "machine_fault"} == set(KINDS) == set(DEFAULTS)
+    assert {*BLOCKED, "machine_fault", "reintroduction", "review_waiting"} == set(KINDS) == set(DEFAULTS)
 
 
 def test_the_first_rule_that_fits_counts() -> None:
