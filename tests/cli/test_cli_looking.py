@@ -18,6 +18,7 @@ S, P = JobStatus, PatternStatus
 ALL = tuple(status for status in S if status is not S.NEW)
 FIELDS = [
     "id", "repo", "task_id", "run_id", "manifest_path", "status", "evidence", "isolation", "scenario_source", "pattern",
+    "service", "group", "lead",
     "opened_at", "updated_at",
 ]  # fmt: skip
 
@@ -54,7 +55,7 @@ def test_jobs_are_chosen_by_status_and_repository(place: CliPlace) -> None:
 def test_show_as_json_has_job_events_evidence_and_files(place: CliPlace) -> None:
     identity = place.jobs_in(S.LEARNED)[S.LEARNED]
     shown = place.learnd("show", identity[:8], "--json").json
-    assert list(shown) == ["job", "events", "evidence", "files"]
+    assert list(shown) == ["job", "events", "group", "evidence", "files"]
     assert shown["job"].items() >= place.learnd("jobs", "--json").json[0].items()
     assert (shown["events"][0]["type"], shown["events"][-1]["type"]) == ("JobOpened", "JobLearned")
     assert set(shown["events"][0]) == {
@@ -63,7 +64,7 @@ def test_show_as_json_has_job_events_evidence_and_files(place: CliPlace) -> None
     }  # fmt: skip
     assert shown["evidence"] == {
         "verdict": "proven", "cause": None, "base": [], "snapshot": [], "hunks": [],
-        "tests": None, "flaky_tests": [], "minimal": None, "attestations": [],
+        "tests": None, "flaky_tests": [], "minimal": None, "attestations": [], "group": None,
     }  # fmt: skip
     assert shown["files"]["manifest"] == h.RUN.manifest_path
     assert set(shown["files"]) >= {"tarball", "diff", "payload", "prompt", "scenario", "evidence", "draft"}

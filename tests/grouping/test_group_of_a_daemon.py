@@ -18,7 +18,12 @@ from learnd.settings import Settings
 
 pytestmark = pytest.mark.sandbox
 LAUNCHER = Path(__file__).resolve().parents[1] / "crash/kill_points.py"
-GROUPED = {"LEARND_VALIDATION__MODE": "grouped", "LEARND_LAB__HUNK_SECONDS": "0", "LEARND_LAB__MINIMAL_SECONDS": "0"}
+GROUPED = {
+    "LEARND_VALIDATION__MODE": "grouped",
+    "LEARND_SWEEP_SECONDS": "2",
+    "LEARND_LAB__HUNK_SECONDS": "0",
+    "LEARND_LAB__MINIMAL_SECONDS": "0",
+}
 
 
 def run(daemon: Daemon, repo: Path, number: int, changes: dict[str, str], module: str) -> None:
