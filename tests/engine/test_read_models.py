@@ -19,6 +19,7 @@ from learnd.views.store import open_for_writing, read_connection, rebuild
 from state import commands as c
 from state.decide import Command
 from state.job import JobStatus
+from state.pattern import PatternStatus
 
 COMMANDS: list[Command] = [
     command for case in (*job_cases(), *pattern_cases()) for command in (*case.given[-1:], case.when)
@@ -31,6 +32,8 @@ MACHINE: list[Command] = [
     c.RegisterRepository("r", "/r", "/r/.git", 1, 2, None, "2026-01-01T00:00:00.000Z"),
     c.AddWorkTree("r", "/w", "2026-01-01T00:00:00.000Z"),
     c.MoveRepository("r", "/moved", "/moved/.git", 1, 2),
+    c.RecordServed(PATTERN, "2026-03-01", 2, ("t/r",), 2, day_is_over=False),
+    c.ReportUse(PATTERN, "t/r", "helped", "2026-03-01", PatternStatus.ACTIVE),
 ]
 
 
@@ -77,6 +80,21 @@ def test_models_of_another_version_are_rebuilt_by_the_writer(tmp_path: Path) -> 
         connection.execute("UPDATE jobs SET status = 'learned'")
     log.close()
     assert Views(read_connection(open_for_writing(path))).job(JOB).status == "queued"
+
+
+def test_models_of_an_older_version_may_lack_what_a_new_index_names(tmp_path: Path) -> None:
+    path = tmp_path / "events.db"
+    with open_for_writing(path) as log:
+        for command in WAY_TO[JobStatus.LEARNED]:
+            assert isinstance(Door(log).handle(command, "anna"), Handled)
+        before = contents(log)
+        with log.writing() as connection:
+            connection.execute("DROP INDEX jobs_run")
+            connection.execute("ALTER TABLE jobs RENAME COLUMN run_id TO run_number")
+            connection.execute("DROP TABLE pattern_search")
+            connection.execute("UPDATE read_models SET version = 1")
+    with open_for_writing(path) as log:
+        assert contents(log) == before
 
 
 def test_models_that_fell_behind_catch_up(tmp_path: Path) -> None:
