@@ -109,7 +109,7 @@ def write(request: DraftRequest) -> Draft:
 def _title(prompt: str, evidence: Evidence, change: Change, grounding: Grounding) -> str:
     """The prompt's first sentence where it is grounded, else the first test that turned, else the first file."""
     title = _cut(heading(prompt), TITLE_MAX)
-    if len(title) >= 8 and "[redacted:" not in title and not grounding.ungrounded(title):
+    if len(title) >= 8 and "[redacted:" not in title and grounded_only(grounding, [title])[0]:
         # A name of code keeps its spelling.
         return title[0].upper() + title[1:] if re.match(r"[a-z]+(?:[ ,:]|$)", title) else title
     turned = _turned(evidence)

@@ -324,11 +324,13 @@ def _parts(text: str) -> Iterator[tuple[bool, str]]:
 
 
 def grounded_only(grounding: Grounding, parts: Iterable[str]) -> tuple[list[str], int]:
-    """The parts (sentences, lines) that name nothing ungrounded, and how many were left out."""
+    """The parts (sentences, lines) that name nothing ungrounded and command nobody, and how many were left out."""
+    from learnd.library.danger import tells  # noqa: PLC0415 - the gate knows grounding by its type alone
+
     kept: list[str] = []
     dropped = 0
     for part in parts:
-        if grounding.ungrounded(part):
+        if grounding.ungrounded(part) or tells(part, grounding):
             dropped += 1
         else:
             kept.append(part)

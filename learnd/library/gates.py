@@ -2,14 +2,15 @@
 
 In this order, the first failure ends it:
 
-1. `format`: front matter valid, Problem, Solution and Rationale there and more than a word.
+1. `format`: front matter valid, Problem, Solution and Rationale there, and each says something.
 2. `size`: short enough to be read by a person and loaded by an agent.
 3. `hidden`: nothing that a reviewer would not see and an agent would read (bidirectional and zero-width
    characters, control characters, HTML comments outside of code).
-4. `redaction`: no secret is left.
-5. `grounding`: every path and symbol named stands in the exercised change.
+4. `redaction`: no secret is left, and nobody's address, home directory or number.
+5. `danger`: nothing commands its reader or reaches beyond the change (`danger`).
+6. `grounding`: every path, symbol, version and option named stands in the exercised change, and nothing is promised.
 
-The gates judge a text; they change none.
+The gates judge a text; they change none (`pruning` does, before the last is asked again).
 """
 
 from __future__ import annotations
@@ -71,9 +72,10 @@ def run_gates(text: str, grounding: Grounding, overruled: Container[str] = ()) -
     passed: list[str] = []
     for gate, find in findings:
         detail = find()
-        if detail is not None and gate not in overruled:
+        if detail is None:
+            passed.append(gate)
+        elif gate not in overruled:
             return GateReport(passed=tuple(passed), failed=(gate, detail))
-        passed.append(gate)
     return GateReport(passed=tuple(passed))
 
 
