@@ -16,8 +16,8 @@ from pathlib import Path
 from anyio.from_thread import start_blocking_portal
 from mcp import Client, StdioServerParameters
 
-from bench.library import make_library, texts
 from bench.measuring import Line, in_turns, median, quantile, scaled, shown
+from bench.patterns import make_library, texts
 from learnd.serving.answers import library_at
 from learnd.serving.search import MOST_WORDS, WEIGHTS
 from learnd.serving.words import telling

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.library import Written, make_library
+from bench.patterns import Written, make_library
 from events.log import EventLog
 from learnd.door import Door, Handled
 from learnd.serving.answers import Library, library_at

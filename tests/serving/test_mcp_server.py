@@ -20,7 +20,7 @@ from mcp import Client, MCPError, StdioServerParameters
 from mcp_types import CallToolResult, TextContent
 from serving_place import ANNA, ServingPlace
 
-from bench.library import texts
+from bench.patterns import texts
 from events.catalog import PatternServed, UseReported
 from learnd.locate import Place
 from learnd.serving import notes

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from serving_place import ANNA, CACHE, ORDERS, RACE, THREE, ServingPlace
 
-from bench.library import Written, text_of
+from bench.patterns import Written, text_of
 from learnd.library.canonical import canonical_digest
 from learnd.views.store import read_connection, rebuild
 from state import commands as c
