@@ -25,6 +25,7 @@ ROOT = Path(__file__).resolve().parents[1]
 RESULTS = Path(__file__).with_name("RESULTS.md")
 ROWS = (
     "append", "verify", "rebuild", "detect", "start", "snapshot", "job", "lab", "startup", "memory", "check", "serving",
+    "library",
 )  # fmt: skip
 HEAD = ("row", "what", "learnd", "peer", "ratio", "aim", "met", "n", "measured")
 LIBRARIES = ("pydantic", "typer", "watchdog", "eventsourcing")

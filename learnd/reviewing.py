@@ -37,8 +37,8 @@ ACTOR: Final = "learnd:librarian"
 ATTEMPTS: Final = 3
 FAULTS: Final = frozenset({"model", "rate_limit", "spend", "disk"})
 NEIGHBOURS: Final = 3
-NEAR: Final = 60.0
-"""Per cent of rapidfuzz's `ratio` from which an active pattern is shown beside a candidate."""
+NEAR: Final = 40.0
+"""Per cent of rapidfuzz's `ratio`, word by word, from which an active pattern is shown beside a candidate."""
 
 log = structlog.get_logger("learnd.librarian")
 

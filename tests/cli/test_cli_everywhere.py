@@ -18,6 +18,7 @@ VERBS = (
     "init", "daemon", "once", "learn", "demo", "status", "jobs", "show", "tail", "why", "alerts", "approve", "dismiss",
     "review", "promote", "reject", "deprecate", "restore", "regression", "metrics", "backup", "verify", "replay",
     "rebuild", "export", "forget", "diagram", "doctor", "context", "mcp", "skills",
+    "diff", "supersede", "release", "restore_backup", "check", "fix",
 )  # fmt: skip
 READING = (
     "status", "alerts", "jobs", "show 12345678", "tail", "why 12345678", "review", "metrics", "verify",
@@ -25,6 +26,7 @@ READING = (
 )  # fmt: skip
 CHANGING = (
     "approve 12345678", "dismiss 12345678 --yes", "promote 12345678", "reject 12345678 --reason x",
+    "supersede 12345678 --by 12345679", "release 12345678 --reason x",
     "deprecate 12345678 --reason x", "restore 12345678", "regression 12345678 --commit 4f2c81d", "rebuild", "learn .",
 )  # fmt: skip
 HEAVY = (
