@@ -25,7 +25,7 @@ PATTERNS = 1000
 ROUNDS = 15
 AIM_S = 0.05
 WORDS = 350
-WHY = "most of it is reading and splitting what a thousand patterns are compared by; about 25 ms of CPU on a quiet machine"
+WHY = "most of it is reading what a thousand patterns are compared by; about 25 ms of CPU on a quiet machine"
 
 
 def measure(folder: Path, scale: float) -> list[Line]:
