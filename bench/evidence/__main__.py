@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bench.daemon import registered
@@ -40,9 +40,15 @@ def main(asked: Sequence[str]) -> int:
         seconds = timed(lambda: rows.append(_row(pair)))  # noqa: B023 - called at once
         kept[pair.title] = rows[0]
         print(f"{rows[0]} ({shown(seconds)} in all)", file=sys.stderr)
-        KEPT.write_text(page([kept[one.title] for one in pairs if one.title in kept]))
+        KEPT.write_text(whole(pairs, kept))
     print(KEPT.read_text())
     return 0
+
+
+def whole(pairs: Sequence[Pair], kept: Mapping[str, str]) -> str:
+    """The page of all pairs that have a row, in their order."""
+    titles = [pair.title for pair in pairs]
+    return page([kept[title] for title in titles if title in kept], [title for title in titles if title not in kept])
 
 
 def _row(pair: Pair) -> str:

@@ -71,8 +71,8 @@ def kept_in(text: str) -> dict[str, str]:
     return {row.split(" | ")[0].removeprefix("| "): row for row in rows}
 
 
-def page(rows: Sequence[str]) -> str:
-    """The whole page."""
+def page(rows: Sequence[str], not_run: Sequence[str] = ()) -> str:
+    """The whole page. `not_run` are the titles of pairs that have no row yet."""
     cpu = next((line for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line), "")
     proven = sum("| **proven** |" in row for row in rows)
     return "\n".join((
@@ -84,4 +84,5 @@ def page(rows: Sequence[str]) -> str:
         f"|{' --- |' * len(HEAD)}",
         *rows,
         "",
+        *([f"Not run here yet: {', '.join(not_run)}.", ""] if not_run else []),
     ))  # fmt: skip
