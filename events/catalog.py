@@ -625,7 +625,7 @@ class ReverificationInterrupted(Event):
 class ReverificationFailed(Event):
     """The evidence does not hold in this state of the cited files, or cannot be asked for: the pattern stays stale.
 
-    It is tried again when those files are in another state. `evidence` is what the replays showed, where there were any.
+    It is tried again when those files are in another state. `evidence` is what the replays showed, if any were made.
     """
 
     type: Literal["ReverificationFailed"] = "ReverificationFailed"

@@ -347,7 +347,7 @@ class Usage(Value):
 
 
 class Citations(Value):
-    """What a text rests on, as its author said: files, names of code, and places in the snapshot (`path:first-last`)."""
+    """What a text rests on, as its author said: files, names of code, places in the snapshot (`path:first-last`)."""
 
     files: tuple[str, ...] = ()
     symbols: tuple[str, ...] = ()

@@ -31,7 +31,7 @@ class Workplace:
     boot_id: str
     progress: Callable[[str, str], None] = lambda _job, _line: None
     library: threading.Lock = field(default_factory=threading.Lock)
-    """Held while a draft is compared with the patterns there are, or a decision about one with those that are served."""
+    """Held while a draft is compared with the patterns there are, or a decision on one with those that are served."""
     _stores: dict[tuple[str, str], SnapshotStore] = field(default_factory=dict)
     _sandbox: Sandbox | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)

@@ -6,7 +6,7 @@ settings. Commands are never stored; the events they lead to are. `at` is ISO 86
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from events.catalog import AlertChannel, AlertKind, FaultKind, Severity, UseOutcome
@@ -305,7 +305,7 @@ class RecordDraft(JobCommand):
     cost_usd: float
     draft: FileRef
     redactions: int
-    cited: Citations = Citations()
+    cited: Citations = field(default_factory=Citations)
     rule: str | None = None
 
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from events.catalog import Event
 from state import host as hosts
 from state import job as jobs
+from state import ledger as ledgers
 from state import pattern as patterns
 from state import repository as repositories
 from state import usage as usages
-from state import ledger as ledgers
 from state.commands import JobCommand, MachineCommand, PatternCommand, RepositoryCommand, SpendCommand, UsageCommand
 from state.host import Host
 from state.job import Job

@@ -9,8 +9,8 @@ from events.values import Evidence
 from state import alerts, group_rules
 from state import commands as c
 from state.job import AT_REST, BLOCKED, TABLE, TERMINAL, Job, JobStatus
-from state.pattern import PatternStatus
 from state.own_work import is_own_place
+from state.pattern import PatternStatus
 from state.people import not_an_approver, signed
 from state.refusal import Refused
 
@@ -569,9 +569,7 @@ def _(command: c.RaiseReintroduction, job: Job) -> Answer:
         about = f"pattern {command.pattern_id[:8]}"
         return Refused("already_raised", f"{name(job)}: the alert about {about} stands already")
     return (
-        alerts.raised(
-            job.id[:16], job.alerts, "reintroduction", command.pattern_id, command.message, command.severity
-        ),
+        alerts.raised(job.id[:16], job.alerts, "reintroduction", command.pattern_id, command.message, command.severity),
     )
 
 

@@ -435,7 +435,5 @@ def _(command: c.RecordReintroduction, pattern: Pattern) -> Answer:
     if command.job_id in pattern.reintroduced:
         return Refused("already_recorded", f"{_name(pattern)}: that job {command.job_id[:8]} brought it back is known")
     return (
-        e.ReintroductionDetected(
-            job_id=command.job_id, path=command.path, detail=command.detail, lines=command.lines
-        ),
+        e.ReintroductionDetected(job_id=command.job_id, path=command.path, detail=command.detail, lines=command.lines),
     )

@@ -67,7 +67,8 @@ class LogBehind(LogUnusable):
 
     def __init__(self, path: Path, reason: str) -> None:
         super().__init__(
-            f"{path} {reason}. Nothing was written. Next: learnd restore-backup BACKUP, or, to go on with the log as it is, "
+            f"{path} {reason}. Nothing was written. "
+            "Next: learnd restore-backup BACKUP, or, to go on with the log as it is, "
             "learnd verify --accept-loss"
         )
 

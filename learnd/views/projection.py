@@ -224,7 +224,9 @@ _SAYS: Mapping[type[e.Event], Says] = {
     e.GroupAwaited: _shows(service="service", closes_at="closes_at"),
     e.GroupClosed: _group_closed,
     e.GroupJoined: lambda event: {
-        **_GROUP(event), "cause": "grouped", "detail": f"validated together with job {_lead(event)[:8]}"
+        **_GROUP(event),
+        "cause": "grouped",
+        "detail": f"validated together with job {_lead(event)[:8]}",
     },
     e.GroupDissolved: lambda event: {**_NO_GROUP, "cause": "", **_DETAIL(event)},
     e.ScenarioSynthesized: _shows(scenario_source="scenario.source"),
