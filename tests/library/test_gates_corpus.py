@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from bench.drafts import CORPUS, KINDS, Case, CorpusUnreadable, read
-from bench.gates import FIRST, PARTS, RESULTS, Judged, judge, run_gates, table
+from bench.gates import FIRST, PARTS, RESULTS, Judged, judge, table
+from learnd.library.gates import run_gates
 from learnd.library.patterns import parse, render
 
 
