@@ -1,16 +1,18 @@
-"""Write the generated parts of README.md: diagrams, statuses, events, settings.
+"""Write the generated parts of README.md and of the pages beside this file: diagrams, events, settings, results.
 
-    python docs/generate.py           rewrites README.md where it is stale
-    python docs/generate.py --check   says what is stale and exits 1
+    python docs/generate.py           rewrites the pages that are stale
+    python docs/generate.py --check   says which are, and exits 1
 
-A part stands between `<!-- generated: NAME -->` and `<!-- end -->`. The text around it is written by hand.
+A part stands between `<!-- generated: NAME -->` and `<!-- end -->`, each in one place of one page. The text around
+it is written by hand.
 """
 
 from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from pydantic import BaseModel
@@ -21,9 +23,10 @@ from learnd.settings import Settings
 from state import job, pattern
 from state.machine import mermaid
 
-RESULTS = Path(__file__).resolve().parents[1] / "bench/RESULTS.md"
-EVIDENCE = RESULTS.with_name("EVIDENCE.md")
-README = Path(__file__).resolve().parent.parent / "README.md"
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "bench/RESULTS.md"
+EVIDENCE = ROOT / "bench/EVIDENCE.md"
+PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 PART = re.compile(r"(<!-- generated: (?P<name>[a-z ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -70,17 +73,33 @@ def speed_table() -> str:
 
 def evidence_table() -> str:
     """What `make bench-evidence` found last, a row for each pair."""
-    lines = [line for line in EVIDENCE.read_text().splitlines() if line.startswith("| ")]
-    names, *rows = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
     shown = ("pair", "layout · runner", "verdict", "F→P", "exercised", "unexercised", "smallest")
-    at = [names.index(name) for name in shown]
-    told = [f"| {' | '.join(row[column] for column in at)} |" for row in rows if not row[0].startswith("---")]
+    told = [f"| {' | '.join(row[name] for name in shown)} |" for row in _pairs()]
     return "\n".join((f"| {' | '.join(shown)} |", f"|{' --- |' * len(shown)}", *told, ""))
+
+
+def evidence_gist() -> str:
+    """The same in a paragraph: how many are proven, by how much of their changes, and what the others are."""
+    rows = _pairs()
+    smallest = [row["smallest"].split(" of ") for row in rows if row["verdict"] == "**proven**"]
+    kept, changed = (sum(int(counts[side]) for counts in smallest) for side in (0, 1))
+    others = [f"{row['pair']} (`{row['verdict']}`)" for row in rows if row["verdict"] != "**proven**"]
+    return f"**{len(smallest)} of {len(rows)} are proven**, by {kept} of the {changed} hunks of their changes.\n" + (
+        f"Not proven: {', '.join(others)}.\n" if others else ""
+    )
+
+
+def _pairs() -> list[dict[str, str]]:
+    """The rows of EVIDENCE.md by their columns' names."""
+    lines = [line for line in EVIDENCE.read_text().splitlines() if line.startswith("| ")]
+    names, _, *rows = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
+    return [dict(zip(names, row, strict=True)) for row in rows]
 
 
 PARTS: dict[str, Callable[[], str]] = {
     "speed": speed_table,
     "evidence": evidence_table,
+    "evidence gist": evidence_gist,
     "job diagram": lambda: f"```mermaid\n{mermaid(job.TABLE)}```\n",
     "pattern diagram": lambda: f"```mermaid\n{mermaid(pattern.TABLE)}```\n",
     "job events": lambda: events_table(JOB_EVENTS),
@@ -96,15 +115,24 @@ def generated(text: str) -> str:
     return PART.sub(lambda found: found[1] + PARTS[found["name"]]() + found[3], text)
 
 
+def misplaced(texts: Iterable[str]) -> list[str]:
+    """The parts that stand nowhere or twice, and the names that are none."""
+    standing = Counter(found["name"] for text in texts for found in PART.finditer(text))
+    return sorted(name for name in PARTS.keys() | standing if name not in PARTS or standing[name] != 1)
+
+
 def main() -> int:
-    text = README.read_text()
-    fresh = generated(text)
-    if fresh == text:
-        return 0
-    if "--check" in sys.argv:
-        print("README.md is stale. Next: python docs/generate.py")
+    texts = {page: page.read_text() for page in PAGES}
+    if wrong := misplaced(texts.values()):
+        print(f"unknown, or not in one place of README.md and docs/*.md: {', '.join(wrong)}. Next: mend the markers")
         return 1
-    README.write_text(fresh)
+    stale = {page: fresh for page, text in texts.items() if (fresh := generated(text)) != text}
+    if "--check" in sys.argv:
+        for page in stale:
+            print(f"{page.relative_to(ROOT)} is stale. Next: python docs/generate.py")
+        return 1 if stale else 0
+    for page, fresh in stale.items():
+        page.write_text(fresh)
     return 0
 
 
