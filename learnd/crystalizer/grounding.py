@@ -83,7 +83,8 @@ class Grounding:
 
     `paths` are the files that may be named, `lines` the exercised ranges of the quotable ones, `symbols` every
     word of the corpus, `corpus` its text, `literals` the strings of its code, `typed` its
-    lines as bare words, `stems` its words as prose has them. `unexercised` are the words and paths of the rest of the
+    lines as bare words, `stems` its words as prose has them, `reports` what the
+    base's failures said. `unexercised` are the words and paths of the rest of the
     change.
     """
 
@@ -93,6 +94,7 @@ class Grounding:
     corpus: str
     literals: str = ""
     typed: str = ""
+    reports: str = ""
     stems: frozenset[str] = frozenset()
     unexercised: frozenset[str] = frozenset()
 
@@ -122,7 +124,9 @@ class Grounding:
         words |= {name for replay in evidence.base for name in _RAISED.findall(replay.detail)}
         literals = "\n".join(match[0][1:-1] for line in code for match in _LITERAL.finditer(line))
         typed = "".join(f" {' '.join(_bare(line).split())} \n" for line in corpus.split("\n"))
-        return cls(frozenset(paths), frozenset(words), lines, corpus, literals, typed, frozenset(_stems(corpus)))
+        reports = "\n".join(replay.detail for replay in evidence.base)
+        stems = frozenset(_stems(corpus))
+        return cls(frozenset(paths), frozenset(words), lines, corpus, literals, typed, reports, stems)
 
     def ungrounded(self, text: str) -> list[Claim]:
         """Every claim of a Markdown `text` that the evidence does not carry, in order, each once."""

@@ -150,7 +150,8 @@ def _private(text: str, grounding: Grounding) -> str | None:
         return f"{count} secret{'s' if count > 1 else ''} would be redacted from it"
     if generalise(text) != text:
         return "it holds an e-mail address or somebody's home directory"
-    number = next((match[0] for match in _LONG_NUMBER.finditer(text) if not grounding.stands(match[0])), None)
+    numbers = (match[0] for match in _LONG_NUMBER.finditer(text))
+    number = next((one for one in numbers if not grounding.stands(one) and one not in grounding.reports), None)
     return f"it holds the number {number}, which is not in the exercised change" if number else None
 
 
