@@ -80,7 +80,7 @@ def init(
     yes: Yes = False,
     log: Log = None,
 ) -> int:
-    """Lay a repository out for learnd and register it, showing first what will be done."""
+    """Lay a repository out and register it, showing that first."""
     from learnd.verbs import start
 
     return start.init(log, repo, yes=yes)
@@ -88,7 +88,7 @@ def init(
 
 @app.command(rich_help_panel=WORK, epilog="Example: learnd daemon ~/src/shop")
 def daemon(repos: Repos = None, log: Log = None) -> int:
-    """Watch all registered repositories and learn from runs as they complete."""
+    """Watch the registered repositories and learn from their runs."""
     from learnd.verbs import serve
 
     return serve.daemon(log, repos or [])
@@ -96,7 +96,10 @@ def daemon(repos: Repos = None, log: Log = None) -> int:
 
 @app.command(rich_help_panel=WORK, epilog="Example: learnd once . && echo everything is at rest")
 def once(repos: Repos = None, log: Log = None) -> int:
-    """Work on all that is pending, then exit: 0 when all is at rest, 1 when something is blocked."""
+    """Work on all that is pending, then exit.
+
+    Exits 0 when all is at rest, 1 when something is blocked.
+    """
     from learnd.verbs import once as verb
 
     return verb.once(log, repos or [])
@@ -135,7 +138,7 @@ def demo(
     ] = None,
     plain: Annotated[bool, typer.Option("--plain", help="No pauses, no colours.")] = False,
 ) -> int:
-    """Show the whole loop on a small sample repository: from a run to a promoted pattern."""
+    """Show the whole loop on a sample: from a run to a pattern."""
     from learnd.demo.tour import run_demo
 
     return run_demo(folder, plain)
@@ -199,7 +202,7 @@ def why(
     json: Json = False,
     log: Log = None,
 ) -> int:
-    """Say where a job or a file stands, since when, because of what, and what moves it on."""
+    """Say where a job or a file stands, why, and what moves it on."""
     from learnd.verbs import why as verb
 
     return verb.why(log, what, as_json=json)
@@ -217,7 +220,10 @@ def metrics(
     json: Json = False,
     log: Log = None,
 ) -> int:
-    """Safety first, then hygiene, throughput, spend and alerts, from the log."""
+    """Show numbers: safety first, then throughput and spend.
+
+    Also hygiene, reviews and alerts; from the log alone.
+    """
     from learnd.verbs import metrics as verb
 
     return verb.show_metrics(log, verb.Asked(since, until, repo), as_json=json)
@@ -236,7 +242,10 @@ def context(
     json: Json = False,
     log: Log = None,
 ) -> int:
-    """Print the active patterns that matter for a task, each with what was proven; nothing where none does."""
+    """Print the active patterns that matter for a task.
+
+    Each comes with what was proven; nothing is printed where none matters. Without --for and --run: what there is.
+    """
     from learnd.verbs import context as verb
 
     return verb.context(log, verb.Wanted(question, run, limit, repo), as_json=json)
@@ -247,7 +256,10 @@ def mcp(
     repo: Annotated[Path, typer.Option("--repo", metavar="PATH", help="The repository whose patterns count.")] = Path(),
     log: Log = None,
 ) -> int:
-    """Serve active patterns to an agent over the Model Context Protocol, on standard input and output."""
+    """Serve patterns to an agent: the Model Context Protocol.
+
+    On standard input and output, until the client closes its end.
+    """
     from learnd.verbs import mcp as verb
 
     return verb.serve(log, repo)
@@ -265,7 +277,10 @@ def skills(
     json: Json = False,
     log: Log = None,
 ) -> int:
-    """Keep a folder of Agent Skills in step with the active patterns, touching only what learnd wrote there."""
+    """Keep a folder of Agent Skills in step with the patterns.
+
+    Only what learnd wrote there is touched.
+    """
     from learnd.verbs import skills as verb
 
     return verb.skills(log, verb.Wanted(folder, repo, dry_run, pointer, write), as_json=json)
@@ -297,7 +312,7 @@ def alerts(
     json: Json = False,
     log: Log = None,
 ) -> int:
-    """List open alerts and who was told of them, or try the channels."""
+    """List open alerts and who was told, or try the channels."""
     from learnd.verbs import alerts as verb
 
     if act is AlertAct.TEST:
@@ -307,30 +322,36 @@ def alerts(
     return verb.alerts(log, as_json=json)
 
 
-@app.command(rich_help_panel=WORK, epilog="Example: learnd fix src --dry-run")
-def fix(
-    path: Annotated[Path, typer.Argument(metavar="PATH", help="A folder or a file.")] = Path(),
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change, and change nothing.")] = False,
-    yes: Yes = False,
-    log: Log = None,
-) -> int:
-    """Apply the verified fixes of active patterns to a tree, showing first what will change."""
-    from learnd.verbs import rules
-
-    return rules.fix(log, path, dry_run=dry_run, yes=yes)
-
-
-@app.command(rich_help_panel=LOOK, epilog="Example: learnd check src --sarif > learnd.sarif")
+@app.command(rich_help_panel=SERVE, epilog="Example: learnd check src --sarif > learnd.sarif")
 def check(
     path: Annotated[Path, typer.Argument(metavar="PATH", help="A folder or a file.")] = Path(),
     json: Json = False,
     sarif: Annotated[bool, typer.Option("--sarif", help="Print SARIF 2.1.0.")] = False,
     log: Log = None,
 ) -> int:
-    """Run the rules of all active patterns over a tree: 0 nothing found, 1 something was, 2 it could not be told."""
+    """Run the rules of active patterns over a tree, as a linter.
+
+    Exits 0 when nothing is found, 1 when something is, 2 when it could not be told.
+    """
     from learnd.verbs import rules
 
     return rules.check(log, path, as_json=json, as_sarif=sarif)
+
+
+@app.command(rich_help_panel=SERVE, epilog="Example: learnd fix src --dry-run")
+def fix(
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="A folder or a file.")] = Path(),
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change, and change nothing.")] = False,
+    yes: Yes = False,
+    log: Log = None,
+) -> int:
+    """Apply the fixes of active patterns, showing them first.
+
+    Only verified ones, and only below PATH.
+    """
+    from learnd.verbs import rules
+
+    return rules.fix(log, path, dry_run=dry_run, yes=yes)
 
 
 # --- Decide ---
@@ -355,7 +376,7 @@ def approve(
     reason: Reason = "",
     log: Log = None,
 ) -> int:
-    """Move a blocked job on; with --now also let any other go first."""
+    """Move a blocked job on; --now lets any job go first."""
     from learnd.verbs import decide
 
     asked = decide.Asked(scenario, grant_usd, accept_unproven, now)
@@ -385,7 +406,7 @@ def review(
 
 @app.command(rich_help_panel=DECIDE, epilog="Example: learnd diff 91ab33f0")
 def diff(pattern: Pattern, json: Json = False, log: Log = None) -> int:
-    """Show what was edited in a pattern's file since it was judged."""
+    """Show what was edited in a pattern since it was judged."""
     from learnd.verbs import review as verb
 
     return verb.diff(log, pattern, as_json=json)
@@ -412,7 +433,7 @@ def promote(
 
 @app.command(rich_help_panel=DECIDE, epilog='Example: learnd reject 91ab33f0 --reason "true of this file only"')
 def reject(pattern: Pattern, approver: Approver = None, reason: Reason = "", log: Log = None) -> int:
-    """Turn a pattern down; the same change is not learned from again."""
+    """Turn a pattern down; its change is not learned from again."""
     from learnd.verbs import decide
 
     return decide.reject(log, pattern, decide.Word(approver, reason))
@@ -428,7 +449,10 @@ def deprecate(pattern: Pattern, approver: Approver = None, reason: Reason = "", 
 
 @app.command(rich_help_panel=DECIDE, epilog='Example: learnd restore 91ab33f0 --reason "it holds again"')
 def restore(pattern: Pattern, approver: Approver = None, reason: Reason = "", log: Log = None) -> int:
-    """Make a deprecated, rejected or expired pattern a candidate again."""
+    """Make a pattern that was put away a candidate again.
+
+    One that was deprecated or rejected, or that expired.
+    """
     from learnd.verbs import decide
 
     return decide.restore(log, pattern, decide.Word(approver, reason))
@@ -459,7 +483,10 @@ def supersede(
     rich_help_panel=DECIDE, epilog='Example: learnd release 91ab33f0 --reason "the word is a column, no credential"'
 )
 def release(pattern: Pattern, approver: Approver = None, reason: Reason = "", log: Log = None) -> int:
-    """Overrule the gate that quarantined a pattern; the others judge it again."""
+    """Overrule the gate that quarantined a pattern.
+
+    The other gates judge it again.
+    """
     from learnd.verbs import decide
 
     return decide.release(log, pattern, decide.Word(approver, reason))
@@ -475,7 +502,7 @@ def regression(
     approver: Approver = None,
     log: Log = None,
 ) -> int:
-    """Report that the change behind a promoted pattern came undone."""
+    """Report that the change behind a pattern came undone."""
     from learnd.verbs import regression as verb
 
     return verb.report(log, pattern, commit, detail, approver)
@@ -490,7 +517,10 @@ def backup(
     json: Json = False,
     log: Log = None,
 ) -> int:
-    """Copy the log, the snapshot stores and the patterns while learnd works, and read the copy back."""
+    """Copy all that counts while learnd works, and check the copy.
+
+    The log, the snapshot stores and the patterns.
+    """
     from learnd.verbs import backup as verb
 
     return verb.backup(log, folder, as_json=json)
@@ -510,7 +540,10 @@ def restore_backup(
     json: Json = False,
     log: Log = None,
 ) -> int:
-    """Put a backup in the log's place, showing first what that loses; the log that was there is set aside."""
+    """Put a backup in the log's place, after saying what is lost.
+
+    The log that was there is set aside.
+    """
     from learnd.verbs import restore as verb
 
     return verb.restore(log, folder, yes=yes, accept_loss=accept_loss, as_json=json)
@@ -536,7 +569,10 @@ def verify(
     json: Json = False,
     log: Log = None,
 ) -> int:
-    """Check the whole log, and every head that was anchored outside of it; or what a job's evidence rests on."""
+    """Check the log, or what a job's evidence rests on.
+
+    The whole log, and every head that was anchored outside of it.
+    """
     if exported is not None:
         from learnd.verbs import export as written
 
@@ -556,7 +592,10 @@ def verify(
 
 @app.command(rich_help_panel=KEEP, epilog="Example: learnd replay 7f3a2c1e")
 def replay(job: Job, json: Json = False, log: Log = None) -> int:
-    """Replay a job's evidence from its snapshot: does it still show what was recorded? Nothing is changed."""
+    """Replay a job's evidence: does it still show the same?
+
+    From its snapshot, and held against what was recorded. Nothing is changed.
+    """
     from learnd.verbs import evidence
 
     return evidence.replay(log, job, as_json=json)
@@ -576,7 +615,10 @@ def export(
     ] = None,
     log: Log = None,
 ) -> int:
-    """Print the log's events, a JSON object a line: envelopes, or CloudEvents 1.0."""
+    """Print the log's events, a JSON object a line.
+
+    Envelopes as `tail --json` has them, or CloudEvents 1.0.
+    """
     from learnd.verbs import export as verb
 
     return verb.export(log, form, verb.Chosen(after, types or [], job, repo), output)
@@ -590,7 +632,10 @@ def forget(
     reason: Reason = "",
     log: Log = None,
 ) -> int:
-    """Watch a repository no longer and delete what is kept of it, showing first what that is."""
+    """Watch a repository no longer, and delete what is kept of it.
+
+    What that is, is shown first.
+    """
     from learnd.verbs import decide
     from learnd.verbs import forget as verb
 
@@ -607,7 +652,7 @@ def rebuild(log: Log = None) -> int:
 
 @app.command(rich_help_panel=KEEP, epilog="Example: learnd packs")
 def packs(json: Json = False, log: Log = None) -> int:
-    """List the prompt packs that can be chosen, and say of each whether it can be used."""
+    """List the prompt packs, and say of each if it can be used."""
     from learnd.verbs import packs as verb
 
     return verb.packs(log, as_json=json)
@@ -615,7 +660,7 @@ def packs(json: Json = False, log: Log = None) -> int:
 
 @app.command(rich_help_panel=KEEP, epilog="Example: learnd doctor")
 def doctor(json: Json = False, log: Log = None) -> int:
-    """Check this machine: what learnd needs, and how to mend what is missing."""
+    """Check this machine, and say how to mend what is missing."""
     from learnd.verbs import doctor as verb
 
     return verb.doctor(log, as_json=json)

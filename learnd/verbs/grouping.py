@@ -1,6 +1,7 @@
-"""The help of the whole command: its verbs, in the groups that cli.py puts them in, as plain text.
+"""The help of the whole command: its verbs, in the groups that cli.py puts them in, a line each, as plain text.
 
-Plain, because importing rich takes longer than all else that a verb needs in order to start.
+The line is the first paragraph of a verb's help; the rest stands in the verb's own. Plain, because importing rich takes
+longer than all else that a verb needs in order to start.
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ class Verbs(TyperGroup):
         groups: dict[str, list[tuple[str, str]]] = {}
         for name, command in self.commands.items():
             if isinstance(command, TyperCommand):
-                groups.setdefault(command.rich_help_panel or "", []).append((name, command.help or ""))
+                groups.setdefault(command.rich_help_panel or "", []).append(
+                    (name, (command.help or "").partition("\n\n")[0])
+                )
         width = max(len(name) for rows in groups.values() for name, _ in rows)
         for group, rows in groups.items():
             with formatter.section(group):
