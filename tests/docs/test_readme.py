@@ -1,7 +1,9 @@
-"""The README against the code: every status, event, setting and verb stands in it, and its parts are fresh."""
+"""README.md and docs/ against the code: every status, event, setting, verb and target stands there, and is fresh."""
 
 from __future__ import annotations
 
+import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +18,8 @@ from state.pattern import PatternStatus
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
+PAGES = {page.stem: page.read_text() for page in sorted((ROOT / "docs").glob("*.md"))}
+LONGEST = 260
 
 
 def test_the_generated_parts_are_fresh() -> None:
@@ -25,14 +29,33 @@ def test_the_generated_parts_are_fresh() -> None:
     assert done.returncode == 0, done.stdout
 
 
-@pytest.mark.parametrize("status", [*JobStatus, *PatternStatus])
-def test_every_status_is_explained(status: str) -> None:
-    assert status == "new" or f"`{status}`" in README
+def test_a_part_that_stands_nowhere_or_twice_is_named() -> None:
+    module = runpy.run_path(str(ROOT / "docs/generate.py"))
+    pages = [README, *PAGES.values()]
+    assert module["misplaced"](pages) == []
+    assert module["misplaced"]([*pages, "<!-- generated: speed -->\n<!-- end -->"]) == ["speed"]
+    assert module["misplaced"]([*pages, "<!-- generated: weather -->\n<!-- end -->"]) == ["weather"]
+    assert module["misplaced"]([README, *(text for page, text in PAGES.items() if page != "settings")]) == ["settings"]
+
+
+def test_the_readme_is_one_that_people_read_to_its_end() -> None:
+    assert len(README.splitlines()) <= LONGEST
+
+
+@pytest.mark.parametrize("status", JobStatus)
+def test_every_status_of_a_job_is_explained(status: str) -> None:
+    rows = [line for line in PAGES["jobs"].splitlines() if re.match(rf"\| (\*\*)?`{status}`", line)]
+    assert status == "new" or rows
+
+
+@pytest.mark.parametrize("status", PatternStatus)
+def test_every_status_of_a_pattern_is_explained(status: str) -> None:
+    assert status == "new" or f"`{status}`" in PAGES["patterns"]
 
 
 @pytest.mark.parametrize("event", sorted(CATALOG))
 def test_every_event_is_explained(event: str) -> None:
-    assert f"| `{event}` | " in README
+    assert f"| `{event}` | " in PAGES["events"]
 
 
 def names(model: type[BaseModel], prefix: str = "") -> list[str]:
@@ -49,7 +72,7 @@ SETTINGS = names(Settings)
 
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_every_setting_is_explained(setting: str) -> None:
-    (row,) = [line for line in README.splitlines() if line.startswith(f"| `{setting}`")]
+    (row,) = [line for line in PAGES["settings"].splitlines() if line.startswith(f"| `{setting}`")]
     assert not row.endswith("| None |")
 
 
@@ -59,6 +82,16 @@ def test_every_verb_is_explained_and_no_other() -> None:
     verbs = {command.name or command.callback.__name__ for command in app.registered_commands if command.callback}
     shown = {line.split("`")[1].split()[1] for line in README.splitlines() if line.startswith("| `learnd ")}
     assert shown == verbs
+
+
+def test_every_target_that_is_told_of_is_there() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    told = {
+        name
+        for text in (README, *PAGES.values())
+        for name in re.findall(r"(?:`|^    |, )make ([a-z-]+)", text, re.MULTILINE)
+    }
+    assert {"demo", "test", "bench-evidence"} <= told <= targets
 
 
 def test_the_sentence_is_what_the_runner_does() -> None:

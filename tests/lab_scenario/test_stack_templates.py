@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -34,10 +35,11 @@ def test_every_stack_is_one_file_and_says_how_it_is_recognised_and_tested() -> N
         assert stack.name in ("make", "just") or (stack.suffixes and stack.tests.files), stack.name
 
 
-def test_the_readme_s_table_names_every_stack() -> None:
-    readme = (agent_dir().parent / "README.md").read_text()
-    table = readme[readme.index("### How a scenario is found") :]
-    assert {name for name in NAMES if f"`{name}`" in table} == NAMES
+def test_the_documentation_s_table_names_every_stack() -> None:
+    page = (agent_dir().parent / "docs/evidence.md").read_text()
+    table = page[page.index("## Stacks") : page.index("## Set-up")]
+    rows = " ".join(line.split("|")[1] for line in table.splitlines() if line.startswith("| "))
+    assert set(re.findall(r"`([a-z-]+)`", rows)) == NAMES
 
 
 def test_runners_are_asked_before_what_starts_them() -> None:
