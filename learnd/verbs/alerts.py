@@ -42,7 +42,7 @@ def alerts(log: Path | None, *, as_json: bool) -> int:
             return 0
         columns = [
             Column("ABOUT"), Column("KIND"), Column("SEVERITY"), Column("SINCE"), Column("TOLD", shrink=True),
-            Column("WHAT", shrink=True), Column("NEXT"),
+            Column("WHAT", shrink=True), Column("NEXT", below=True),
         ]  # fmt: skip
         table(columns, [_cells(*item) for item in known])
     return 0

@@ -178,7 +178,7 @@ def _print_waiting(title: str, items: list[Waiting]) -> None:
         return
     heading(title)
     table(
-        [Column("ID"), Column("STATUS"), Column("SINCE"), Column("WHY", shrink=True), Column("NEXT")],
+        [Column("ID"), Column("STATUS"), Column("SINCE"), Column("WHY", shrink=True), Column("NEXT", below=True)],
         [(short(item.id), item.status, ago(item.since), item.reason, item.next or "-") for item in items],
         indent=2,
     )

@@ -29,6 +29,9 @@ STYLES = {
     "rejected": "red", "deprecated": "dim", "expired": "dim",
 }  # fmt: skip
 """Colours repeat what the word says already: nothing is told by colour alone."""
+NARROWEST = 8
+READABLE = 24
+"""Characters: no column is made narrower, and what a column needs that tells something."""
 
 
 class Stop(Exception):
@@ -41,11 +44,15 @@ class Stop(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of a table. On a narrow terminal only columns that may `shrink` lose their ends."""
+    """A column of a table. On a narrow terminal only columns that may `shrink` lose their ends.
+
+    A last column that goes `below` holds what is typed next: where there is no room, it stands whole under its row.
+    """
 
     title: str
     shrink: bool = False
     right: bool = False
+    below: bool = False
 
 
 def clean(text: str) -> str:
@@ -110,37 +117,47 @@ def print_facts(facts: Sequence[tuple[str, str]], indent: int = 0) -> None:
 
 
 def _rich_table(columns: Sequence[Column], rows: Sequence[Sequence[str]], indent: int) -> None:
-    from rich.padding import Padding
-    from rich.table import Table
     from rich.text import Text
 
-    shown = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for column in columns:
-        shown.add_column(
-            column.title,
-            no_wrap=True,
-            overflow="ellipsis",
-            justify="right" if column.right else "left",
-            min_width=8 if column.shrink else None,
-            ratio=None,
-        )
-    widths = _widths(columns, rows, console().width - indent)
-    for at, width in enumerate(widths):
-        shown.columns[at].width = width
-    for row in rows:
-        shown.add_row(*(Text(cell, style=STYLES.get(cell, "")) for cell in row))
-    console().print(Padding(shown, (0, 0, 0, indent)) if indent else shown, soft_wrap=False)
+    screen = console()
+    room = screen.width - indent
+    below = columns[-1].below and _is_cramped(columns, rows, room)
+    beside = columns[:-1] if below else columns
+    widths = _widths(beside, rows, room)
+    for number, row in enumerate(([column.title for column in columns], *rows)):
+        line = Text(" " * indent)
+        for cell, column, width in zip(row, beside, widths, strict=False):
+            text = Text(cell, style=STYLES.get(cell, "") if number else "bold")
+            text.truncate(width, overflow="ellipsis")
+            text.align("right" if column.right else "left", width)
+            line.append_text(text).append("  ")
+        line.rstrip()
+        screen.print(line)
+        if below and number:
+            screen.print(Text(f"{' ' * (indent + 2)}{row[-1]}"))
+
+
+def _natural(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> list[int]:
+    """As wide as the widest cell."""
+    from rich.cells import cell_len
+
+    return [
+        max(cell_len(cell) for cell in (column.title, *(row[at] for row in rows))) for at, column in enumerate(columns)
+    ]
+
+
+def _is_cramped(columns: Sequence[Column], rows: Sequence[Sequence[str]], room: int) -> bool:
+    """Would a column that may shrink become too narrow to tell anything?"""
+    needed = zip(_natural(columns, rows), columns, strict=True)
+    return sum(min(width, READABLE) if column.shrink else width for width, column in needed) + 2 * len(columns) > room
 
 
 def _widths(columns: Sequence[Column], rows: Sequence[Sequence[str]], room: int) -> list[int]:
-    """As wide as the widest cell; what does not fit is taken from the columns that may shrink, widest first."""
-    widths = [
-        max(len(column.title), *(len(row[at]) for row in rows), 1) if rows else len(column.title)
-        for at, column in enumerate(columns)
-    ]
+    """What does not fit is taken from the columns that may shrink, widest first."""
+    widths = _natural(columns, rows)
     over = sum(widths) + 2 * len(columns) - room
     while over > 0:
-        able = [at for at, column in enumerate(columns) if column.shrink and widths[at] > 8]
+        able = [at for at, column in enumerate(columns) if column.shrink and widths[at] > NARROWEST]
         if not able:
             break
         widths[max(able, key=lambda at: widths[at])] -= 1

@@ -9,6 +9,7 @@ import sys
 import pytest
 import typer
 from cli_place import CliPlace
+from rich.cells import cell_len
 
 from learnd.cli import app
 from learnd.views import diagnosis
@@ -159,6 +160,24 @@ def test_a_pipe_gets_whole_plain_lines_and_a_terminal_colours(place: CliPlace) -
     assert "\x1b[" in shown.out
     assert long not in shown.out
     assert "…" in shown.out
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_a_narrow_terminal_shows_ids_and_what_to_type_whole(place: CliPlace, columns: int) -> None:
+    ids = place.jobs_in(*BLOCKED)
+    shown = re.sub(r"\x1b\[[0-9;]*m", "", place.on_terminal("status", columns=columns).out)
+    blocked = {item["id"]: item for item in place.learnd("status", "--json").json["blocked"]}
+    assert sorted(blocked) == sorted(ids.values())
+    for item in blocked.values():
+        assert re.search(rf"^ +{item['id'][:8]}  {item['status']} ", shown, re.MULTILINE)
+        assert item["next"] in shown
+
+
+def test_a_table_is_aligned_by_what_a_terminal_takes_for_a_sign(place: CliPlace) -> None:
+    place.record(h_run("請求書の合計"))
+    titles, row = place.on_terminal("jobs", columns=120, env={"NO_COLOR": "1"}).out.splitlines()
+    titles, row = (re.sub(r"\x1b\[[0-9;]*m", "", line) for line in (titles, row))
+    assert cell_len(row[: row.index(" repo ") + 1]) == titles.index("REPOSITORY")
 
 
 def test_no_color_is_honoured_on_a_terminal(place: CliPlace) -> None:
