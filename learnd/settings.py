@@ -140,7 +140,7 @@ class Validation(BaseModel):
 
 
 class Settings(BaseSettings):
-    """Every setting has a use, a default that works, bounds, and a line in the README."""
+    """Every setting has a use, a default that works, bounds, and a line in docs/settings.md."""
 
     model_config = SettingsConfigDict(
         env_prefix="LEARND_", env_nested_delimiter="__", frozen=True, extra="forbid", populate_by_name=True

@@ -6,7 +6,7 @@ from typing import Literal
 
 
 def diagram(which: Literal["job", "pattern"]) -> int:
-    """Print the diagram; the README's are this text."""
+    """Print the diagram; those in docs/ are this text."""
     from state import job, pattern  # brings pydantic and transitions
     from state.machine import mermaid
 

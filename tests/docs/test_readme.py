@@ -12,6 +12,7 @@ import pytest
 from pydantic import BaseModel
 
 from events.catalog import CATALOG
+from learnd.library.files import FOLDER_OF
 from learnd.settings import Settings
 from state.job import JobStatus
 from state.pattern import PatternStatus
@@ -42,15 +43,20 @@ def test_the_readme_is_one_that_people_read_to_its_end() -> None:
     assert len(README.splitlines()) <= LONGEST
 
 
-@pytest.mark.parametrize("status", JobStatus)
-def test_every_status_of_a_job_is_explained(status: str) -> None:
-    rows = [line for line in PAGES["jobs"].splitlines() if re.match(rf"\| (\*\*)?`{status}`", line)]
+@pytest.mark.parametrize(
+    ("page", "status"),
+    [*(("jobs", status) for status in JobStatus), *(("patterns", status) for status in PatternStatus)],
+)
+def test_every_status_has_its_row(page: str, status: str) -> None:
+    rows = [line for line in PAGES[page].splitlines() if re.match(rf"\| (\*\*)?`{status}`", line)]
     assert status == "new" or rows
 
 
-@pytest.mark.parametrize("status", PatternStatus)
-def test_every_status_of_a_pattern_is_explained(status: str) -> None:
-    assert status == "new" or f"`{status}`" in PAGES["patterns"]
+@pytest.mark.parametrize("status", [status for status in PatternStatus if status != "new"])
+def test_a_patterns_file_is_where_its_row_says(status: PatternStatus) -> None:
+    (row,) = [line for line in PAGES["patterns"].splitlines() if line.startswith(f"| `{status}` |")]
+    said = re.match(r"`(\w+)/`", row.split("|")[3].strip())
+    assert (said[1] if said else None) == FOLDER_OF.get(status)
 
 
 @pytest.mark.parametrize("event", sorted(CATALOG))

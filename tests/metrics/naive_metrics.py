@@ -1,4 +1,4 @@
-"""The metrics by their definitions in the README, from the raw events alone, without any thought of speed.
+"""The metrics by their definitions in docs/operations.md, from the raw events alone, without any thought of speed.
 
 Nothing of the read models is used: jobs and patterns are folded by `state`, and every number comes from plain lists.
 """
