@@ -32,10 +32,11 @@ def _value(field: FieldInfo) -> st.SearchStrategy[Any]:
 
 
 def _of(kind: Any, metadata: Any = ()) -> st.SearchStrategy[Any]:
-    for item in metadata:
-        for constraint in [item, *getattr(item, "metadata", [])]:
-            if getattr(constraint, "pattern", None):
-                return st.from_regex(constraint.pattern, fullmatch=True)
+    told = {name: value for item in metadata for name, value in _constraints(item)}
+    if "pattern" in told:
+        return st.from_regex(told["pattern"], fullmatch=True)
+    if "ge" in told:
+        return st.integers(told["ge"], 2**63 - 1)
     origin, args = get_origin(kind), get_args(kind)
     if origin is Annotated:
         return _of(args[0], args[1:])
@@ -44,12 +45,20 @@ def _of(kind: Any, metadata: Any = ()) -> st.SearchStrategy[Any]:
     if origin in {Union, UnionType}:
         return st.one_of([_of(arg) for arg in args])
     if origin is tuple:
-        return st.lists(_of(args[0]), max_size=3).map(tuple) if args[1:] == (...,) else st.tuples(*map(_of, args))
+        some = st.lists(_of(args[0]), min_size=told.get("min_length", 0), max_size=3)
+        return some.map(tuple) if args[1:] == (...,) else st.tuples(*map(_of, args))
     if origin is dict:
         return st.dictionaries(_of(args[0]), _of(args[1]), max_size=3)
     if isinstance(kind, type) and issubclass(kind, BaseModel):
         return any_event(kind)
     return _PLAIN[kind]
+
+
+def _constraints(item: Any) -> list[tuple[str, Any]]:
+    """What a field's metadata asks of its values, by name."""
+    items = [item, *getattr(item, "metadata", [])]
+    names = ("pattern", "ge", "min_length")
+    return [(name, getattr(one, name)) for one in items for name in names if getattr(one, name, None) is not None]
 
 
 _PLAIN: dict[Any, st.SearchStrategy[Any]] = {
