@@ -705,7 +705,7 @@ def _usage(error: Exception) -> int:
         return USAGE  # the help that it carries was printed when it was made
     path = context.command_path if context else "learnd"
     told = getattr(error, "format_message", lambda: str(error))()
-    return _fail(f"{' '.join(told.split())} Next: {path} --help", USAGE)
+    return _fail(f"{' '.join(told.split()).rstrip('.')}. Next: {path} --help", USAGE)
 
 
 def _fail(message: str, code: int) -> int:

@@ -517,7 +517,9 @@ def _not_enough(command: c.Approve, job: Job) -> Refused | None:
         return Refused("skipped", f"job {short} was skipped ({job.cause}). Next: {way}")
     if job.status not in (*BLOCKED, S.SKIPPED):
         if not TABLE.allows(job.status, e.JobExpedited):
-            return Refused("not_blocked", f"job {short} is {job.status}: nothing waits for an approval")
+            return Refused(
+                "not_blocked", f"job {short} is {job.status}: nothing waits for an approval. Next: learnd why {short}"
+            )
         if not command.now:
             return Refused(
                 "not_blocked",
@@ -530,7 +532,8 @@ def _not_enough(command: c.Approve, job: Job) -> Refused | None:
 @decide_job.register
 def _(command: c.Dismiss, job: Job) -> Answer:
     if job.status in TERMINAL:
-        return Refused("terminal", f"{name(job)} is {job.status}: there is nothing left to dismiss")
+        said = f"{name(job)} is {job.status}: there is nothing left to dismiss"
+        return Refused("terminal", f"{said}. Next: learnd why {job.id[:8]}")
     return (
         not_an_approver(name(job), command.person)
         or _wrong_status(job, e.JobDismissed)

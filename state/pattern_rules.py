@@ -30,7 +30,8 @@ def _wrong_status(pattern: Pattern, event: type[e.Event], verb: str) -> Refused 
         return None
     if pattern.status is P.NEW:
         return Refused("unknown", f"there is no pattern {pattern.id[:8]}. Next: learnd review --all")
-    return Refused("wrong_status", f"{_name(pattern)} is {pattern.status}: it cannot be {verb}")
+    said = f"{_name(pattern)} is {pattern.status}: it cannot be {verb}"
+    return Refused("wrong_status", f"{said}. Next: learnd review {pattern.id[:8]}")
 
 
 def _not_allowed(pattern: Pattern, person: c.Person, *, reason_needed: bool) -> Refused | None:
@@ -301,7 +302,7 @@ def _(command: c.Supersede, pattern: Pattern) -> Answer:
     if refused:
         return refused
     if command.by == pattern.id:
-        return Refused("itself", f"{_name(pattern)} cannot supersede itself")
+        return Refused("itself", f"{_name(pattern)} cannot supersede itself. Next: --by another pattern")
     if command.by_status is not P.ACTIVE:
         return Refused(
             "not_served",

@@ -43,7 +43,7 @@ def show_metrics(log: Path | None, asked: Asked, *, as_json: bool) -> int:
     since = moment("--since", asked.since, now) if asked.since is not None else None
     until = moment("--until", asked.until, now) if asked.until is not None else None
     if since is not None and since >= (until or now):
-        raise Stop("the window is empty: --since must lie before --until, and before now", USAGE)
+        raise Stop("the window is empty. Next: --since that lies before --until, and before now", USAGE)
     shown = {"since": iso(since) if since else None, "until": iso(until) if until else None, "now": iso(now)}
     window = Window(milliseconds(shown["now"]) or 0, milliseconds(shown["since"]), milliseconds(shown["until"]))
     with reading(log) as book:

@@ -35,7 +35,7 @@ def check(log: Path | None, path: Path, *, as_json: bool, as_sarif: bool) -> int
     column, end_line, end_column, text, fix}]}`; `fix` is what would stand there, or null.
     """
     if as_json and as_sarif:
-        raise Stop("--json and --sarif are two formats: give one", USAGE)
+        raise Stop("--json and --sarif are two formats. Next: one of them", USAGE)
     looked = _look(log, path)
     if as_sarif:
         from importlib.metadata import version
@@ -97,7 +97,7 @@ def _look(log: Path | None, path: Path) -> Looked:
     from learnd.rules.linting import find
 
     if not path.exists():
-        raise Stop(f"{path}: there is no such file or folder", USAGE)
+        raise Stop(f"{path} is not there. Next: name a folder or a file", USAGE)
     try:
         with reading(log) as book:
             rules = book.views.rules()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from learnd.ids import short
+from learnd.verbs.beside import pattern_of as pattern_as_told
 from learnd.verbs.groups import group_closes_at
 from learnd.verbs.jobs import pattern_of
 from learnd.verbs.reading import Reading, place_of, reading
@@ -152,15 +153,30 @@ def _undone(pattern: PatternRow | None) -> str:
     return f"; its change came undone {times} since it was promoted"
 
 
+def _standing(book: Reading, row: PatternRow) -> str:
+    """What brought a pattern where it is."""
+    match row.status:
+        case "quarantined":
+            return f"stopped by gate {row.gate}: {row.detail}"
+        case "edited":
+            return "its file was edited after it had been judged; nobody is served it until somebody decides"
+        case "stale":
+            pattern = pattern_as_told(book, row)
+            held = f"; {pattern.freshness.why}" if pattern.freshness.why else ""
+            return f"what it cites changed: {pattern.detail}{held}"
+        case "expired":
+            return "nobody decided on it in time"
+    return f"decided by {row.approver}{f': {row.reason}' if row.reason else ''}" if row.approver else row.title
+
+
 def _of_pattern(book: Reading, row: PatternRow) -> Answer:
     from learnd.views.diagnosis import next_for_pattern
 
     last = book.log.read(f"pattern-{row.id}")[-1]
-    decided = f"decided by {row.approver}{f': {row.reason}' if row.reason else ''}" if row.approver else row.title
     return Answer(
         subject=f"pattern {short(row.id)}",
         stands=row.status,
-        reason=(f"stopped by gate {row.gate}: {row.detail}" if row.gate else decided) + _undone(row),
+        reason=_standing(book, row) + _undone(row),
         since=last.at,
         because=Because(last.type, last.position),
         next=next_for_pattern(row),

@@ -317,13 +317,16 @@ class Views:
         return str(row[0]) if row else None
 
     def _one(self, kind: type[ROW], table: str, prefix: str, noun: str) -> ROW:
+        listed = "learnd jobs --all" if noun == "job" else "learnd review --all"
         if len(prefix) < SHORTEST or not all(digit in "0123456789abcdef" for digit in prefix):
-            raise NotFound(f"{prefix!r} is no {noun} id: give its first {SHORTEST} hexadecimal digits or more")
+            digits = f"its first {SHORTEST} hexadecimal digits or more"
+            raise NotFound(f"{prefix!r} is no {noun} id: give {digits}. Next: {listed}")
         found = self._rows(kind, table, "id >= ? AND id < ?", (prefix, prefix + "g"), "id")
         if not found:
-            raise NotFound(f"there is no {noun} {prefix}. Next: learnd {'jobs' if noun == 'job' else 'review --all'}")
+            raise NotFound(f"there is no {noun} {prefix}. Next: {listed}")
         if len(found) > 1:
-            raise Ambiguous(f"{prefix} begins the ids of {len(found)} {noun}s: give more digits")
+            whole = ", ".join(row.id[: len(prefix) + 4] for row in found[:5])
+            raise Ambiguous(f"{prefix} begins the ids of {len(found)} {noun}s. Next: give more digits: {whole}")
         return found[0]
 
     def _rows(self, kind: type[ROW], table: str, where: str, values: tuple[str | None, ...], order: str) -> list[ROW]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import json
+import re
 import signal
 from pathlib import Path
 
@@ -373,3 +374,18 @@ def test_a_skipped_job_is_taken_up_by_the_command_that_why_names(place: CliPlace
     assert place.learnd("why", h.JOB, "--json").json["next"] == f"learnd approve {h.JOB[:8]} --accept-unproven"
     assert place.learnd("approve", h.JOB[:8], "--accept-unproven", "--reason", "a refactoring").code == 0
     assert place.learnd("jobs", "--json").json[0]["status"] == "validated"
+
+
+def test_a_refusal_names_what_to_type_next(place: CliPlace) -> None:
+    job = place.jobs_in(S.LEARNED)[S.LEARNED][:8]
+    patterns = place.patterns_in(P.ACTIVE, P.DEPRECATED)
+    active, deprecated = patterns[P.ACTIVE][:8], patterns[P.DEPRECATED][:8]
+    refused = (
+        f"approve {job}", f"dismiss {job} --yes", f"promote {active}", f"reject {active} --reason x",
+        f"release {active} --reason x", f"deprecate {deprecated} --reason x", f"supersede {active} --by {active}",
+        "approve 12", "show 12", "review 12", "promote zzzzzzzz",
+    )  # fmt: skip
+    for line in refused:
+        done = place.learnd(*line.split())
+        assert (done.code, done.out) == (1, ""), line
+        assert re.fullmatch(r"learnd: .+\. Next: .+\n", done.err), line

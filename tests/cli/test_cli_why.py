@@ -9,6 +9,7 @@ import pytest
 from cli_place import CliPlace, a_manifest, a_repository
 
 from state.job import BLOCKED, JobStatus
+from state.pattern import PatternStatus as P
 
 S = JobStatus
 
@@ -135,3 +136,13 @@ def test_a_file_is_explained_before_there_is_a_log(place: CliPlace) -> None:
 
 def test_a_path_that_is_not_there_exits_2(place: CliPlace, repo: Path) -> None:
     assert place.learnd("why", str(repo / ".runs/nothing")).code == 2
+
+
+def test_a_pattern_s_answer_says_what_brought_it_there(place: CliPlace) -> None:
+    ids = place.patterns_in(P.QUARANTINED, P.EDITED, P.STALE, P.EXPIRED, P.ACTIVE)
+    said = {status: str(why(place, identity[:8])["reason"]) for status, identity in ids.items()}
+    assert said[P.QUARANTINED].startswith("stopped by gate grounding")
+    assert said[P.EDITED].startswith("its file was edited")
+    assert said[P.STALE] == "what it cites changed: a.py"
+    assert said[P.EXPIRED] == "nobody decided on it in time"
+    assert said[P.ACTIVE].startswith("decided by")
