@@ -169,7 +169,8 @@ def make_private_folder(folder: Path) -> None:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise LogUnusable(f"the log's folder {folder} cannot be made: {error.strerror}") from error
+        step = "Next: set state_dir to a folder that this user can make and write"
+        raise LogUnusable(f"the log's folder {folder} cannot be made: {error.strerror}. {step}") from error
 
 
 def require_local_file_system(path: Path) -> None:
@@ -233,7 +234,7 @@ def _require_log(connection: sqlite3.Connection, path: Path, *, may_be_empty: bo
     if application == 0 and tables == 0:
         if may_be_empty:
             return
-        raise LogUnusable(f"{path} is empty: its making was cut short. Next: start learnd, which makes it whole")
+        raise LogUnusable(f"{path} is empty: its making was cut short. Next: learnd init REPO, which makes it whole")
     if application != APPLICATION_ID:
         raise LogUnusable(f"{path} is a database, but no learnd log. Next: name the log with --log")
     if number > known:
@@ -284,7 +285,7 @@ def _make_private_file(path: Path) -> None:
                 f"{path} may not be written by this user. Next: run as the user of learnd's daemon"
             ) from None
     except OSError as error:
-        raise LogUnusable(f"the log {path} cannot be made: {error.strerror}") from error
+        raise LogUnusable(f"the log {path} cannot be made: {error.strerror}. Next: `learnd doctor`") from error
 
 
 def _open_uri(path: Path, query: str, known: int) -> sqlite3.Connection:

@@ -49,7 +49,8 @@ class LogLock:
         try:
             descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         except OSError as error:
-            raise LogUnusable(f"the log's lock {file} cannot be opened: {error.strerror}") from error
+            step = "Next: run as the user whose log it is, or mend the rights of its folder"
+            raise LogUnusable(f"the log's lock {file} cannot be opened: {error.strerror}. {step}") from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

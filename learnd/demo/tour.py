@@ -72,7 +72,11 @@ def _fresh(folder: Path | None) -> Path:
         return Path(tempfile.mkdtemp(prefix="learnd-demo-")).resolve()
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise FolderTaken(f"{folder} is not empty. Next: learnd demo --folder, with one that is not there", USAGE)
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        step = "Next: learnd demo --folder, with another"
+        raise Stop(f"{folder} cannot be made: {error.strerror}. {step}", USAGE) from error
     return folder.resolve()
 
 

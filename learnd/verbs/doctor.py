@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import pwd
 import sqlite3
+import stat
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
@@ -202,12 +203,17 @@ def _state_dir(place: Place) -> Iterator[Check]:
     try:
         found = folder.stat()
     except OSError as error:
-        mend = "learnd init makes it" if isinstance(error, FileNotFoundError) else f"run as the owner of {folder}"
-        yield Check("state folder", "warn", f"{folder}: {error.strerror}", mend)
+        missing = isinstance(error, FileNotFoundError)
+        mend = "learnd init makes it" if missing else "set state_dir to a folder that this user can make and write"
+        yield Check("state folder", "warn" if missing else "fail", f"{folder}: {error.strerror}", mend)
         return
-    if found.st_uid != os.geteuid():
+    if not stat.S_ISDIR(found.st_mode):
+        yield Check("state folder", "fail", f"{folder} is no folder", "set state_dir to a folder")
+    elif found.st_uid != os.geteuid():
         owner = _user(found.st_uid)
         yield Check("state folder", "fail", f"{folder} belongs to {owner}", f"run learnd as {owner}, or use --log")
+    elif not os.access(folder, os.W_OK | os.X_OK):
+        yield Check("state folder", "fail", f"{folder} cannot be written", f"chmod 700 {folder}")
     elif found.st_mode & 0o077:
         mend = f"chmod 700 {folder}"
         yield Check("state folder", "warn", f"{folder} is open to others (mode {found.st_mode & 0o777:o})", mend)

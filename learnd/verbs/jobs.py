@@ -53,7 +53,7 @@ def list_jobs(log: Path | None, statuses: list[str], repo: Path | None, *, every
     """Print the jobs, oldest first. JSON leaves none out that was not asked to be."""
     wanted = _statuses(statuses)
     with reading(log) as book:
-        rows = _of_repo(book.views.jobs(statuses=wanted, but_forgotten=not (everything or as_json_)), repo)
+        rows = _of_repo(book, book.views.jobs(statuses=wanted, but_forgotten=not (everything or as_json_)), repo)
         if as_json_:
             print_json([as_json(row) for row in rows])
             return 0
@@ -86,11 +86,15 @@ def _print(rows: list[JobRow]) -> None:
     )  # fmt: skip
 
 
-def _of_repo(rows: list[JobRow], repo: Path | None) -> list[JobRow]:
+def _of_repo(book: Reading, rows: list[JobRow], repo: Path | None) -> list[JobRow]:
+    """The jobs of the repository that `repo` lies in. Raises Stop where learnd never knew one there."""
     if repo is None:
         return rows
     root = str(repo.resolve())
-    return [row for row in rows if row.repo_path == root or root.startswith(row.repo_path + "/")]
+    found = [row for row in rows if row.repo_path == root or root.startswith(row.repo_path + "/")]
+    if not found and not book.views.repositories_at(root):
+        raise Stop(f"{repo} lies in no repository that learnd knows. Next: learnd init {repo}", USAGE)
+    return found
 
 
 def _statuses(given: list[str]) -> tuple[str, ...]:

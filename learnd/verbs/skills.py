@@ -34,10 +34,10 @@ def skills(log: Path | None, wanted: Wanted, *, as_json: bool) -> int:
     """
     if wanted.pointer:
         return _pointer(wanted)
-    if wanted.folder is None:
-        raise Stop("which folder? Next: learnd skills .claude/skills, or learnd skills .agents/skills", USAGE)
     if wanted.write:
         raise Stop("--write goes with --pointer. Next: learnd skills --pointer --write", USAGE)
+    if wanted.folder is None:
+        raise Stop("which folder? Next: learnd skills .claude/skills, or learnd skills .agents/skills", USAGE)
     with reading(log) as book:
         try:
             library = library_at(book.views, book.rows, wanted.repo)
@@ -47,7 +47,7 @@ def skills(log: Path | None, wanted: Wanted, *, as_json: bool) -> int:
         try:
             kept = _skills(library, wanted).keep(given)
         except (FolderRefused, OSError) as error:
-            raise Stop(f"{wanted.folder}: {error}" if isinstance(error, OSError) else str(error)) from error
+            raise Stop(_not_written(wanted.folder, error)) from error
     if as_json:
         told = {"folder": str(wanted.folder), **asdict(kept), "held_back": [asdict(each) for each in held]}
         print_json({**told, "dry_run": wanted.dry_run})
@@ -86,6 +86,12 @@ def _print(kept: Kept, held: list[HeldBack], *, dry_run: bool) -> None:
         note(f"{count} skill{'' if count == 1 else 's'} up to date" if count else "no active pattern to write")
 
 
+def _not_written(path: Path, error: FolderRefused | OSError) -> str:
+    if isinstance(error, FolderRefused):
+        return str(error)
+    return f"{path} cannot be written: {error.strerror}. Next: make it writable for this user, or name another"
+
+
 def _pointer(wanted: Wanted) -> int:
     if not wanted.write:
         print(pointer.LINE)
@@ -100,7 +106,7 @@ def _pointer(wanted: Wanted) -> int:
     try:
         done = pointer.write(root)
     except (FolderRefused, OSError) as error:
-        raise Stop(f"{file}: {error}") from error
+        raise Stop(_not_written(file, error)) from error
     if isinstance(done, str):
         raise Stop(f"{file}: {done}; it was left alone. Next: put the line there by hand: learnd skills --pointer")
     say(f"{file} has the line{'' if done else ' already'}")

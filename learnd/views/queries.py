@@ -325,8 +325,7 @@ class Views:
         if not found:
             raise NotFound(f"there is no {noun} {prefix}. Next: {listed}")
         if len(found) > 1:
-            whole = ", ".join(row.id[: len(prefix) + 4] for row in found[:5])
-            raise Ambiguous(f"{prefix} begins the ids of {len(found)} {noun}s. Next: give more digits: {whole}")
+            raise Ambiguous(f"{prefix} begins the ids of {len(found)} {noun}s. Next: give more digits")
         return found[0]
 
     def _rows(self, kind: type[ROW], table: str, where: str, values: tuple[str | None, ...], order: str) -> list[ROW]:

@@ -363,6 +363,17 @@ def test_doctor_finds_a_sound_machine_and_says_how_to_mend_the_rest(place: CliPl
     assert checks["model key"]["found"].startswith("set (not shown)")
 
 
+def test_a_state_folder_that_cannot_be_is_told_with_the_way_out(place: CliPlace) -> None:
+    repo = a_repository(place.root / "shop")
+    place.state.write_text("no folder")
+    done = place.learnd("init", repo, "--yes")
+    assert done.code == 1
+    assert re.fullmatch(r"learnd: the log's folder .+ cannot be made: File exists\. Next: .+\n", done.err)
+    looked = {check["name"]: check for check in place.learnd("doctor", "--json").json}
+    assert looked["state folder"]["state"] == "fail"
+    assert "set state_dir" in looked["state folder"]["mend"]
+
+
 def test_doctor_fails_for_what_stops_learnd(place: CliPlace) -> None:
     done = place.learnd("doctor", "--json", env={"PATH": "/nonexistent"})
     assert done.code == 1

@@ -48,7 +48,9 @@ def test_jobs_are_chosen_by_status_and_repository(place: CliPlace) -> None:
     assert {row["status"] for row in blocked} == {status.value for status in job.BLOCKED}
     two = place.learnd("jobs", "--status", "queued", "--status", "recorded", "--json").json
     assert {row["status"] for row in two} == {"queued", "recorded"}
-    assert place.learnd("jobs", "--repo", "/elsewhere", "--json").json == []
+    elsewhere = place.learnd("jobs", "--repo", "/elsewhere", "--json")
+    assert (elsewhere.code, elsewhere.out) == (2, "")
+    assert "/elsewhere lies in no repository that learnd knows. Next: " in elsewhere.err
     assert len(place.learnd("jobs", "--repo", "/repo/inside", "--json").json) == len(ALL)
 
 

@@ -13,6 +13,7 @@ import pytest
 from events import catalog as e
 from events.log import EventLog
 from learnd.demo.tour import FolderTaken, run_demo
+from learnd.verbs.terminal import Stop
 
 RUN = (
     "import sys; from pathlib import Path; from learnd.demo.tour import run_demo\n"
@@ -90,6 +91,12 @@ def test_refused_when_the_folder_holds_something(tmp_path: Path) -> None:
     with pytest.raises(FolderTaken, match="not empty"):
         run_demo(tmp_path, plain=True)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_refused_when_the_folder_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(Stop, match=r"cannot be made: Not a directory\. Next: "):
+        run_demo(tmp_path / "file" / "demo", plain=True)
 
 
 @pytest.mark.sandbox
