@@ -16,8 +16,9 @@ import queue
 import signal
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -28,11 +29,12 @@ from learnd.clock import now
 from learnd.control import Control
 from learnd.engine import Engine
 from learnd.identity import user_name
+from learnd.intake import Seen
 from learnd.keeping.anchor import drop_anchor
 from learnd.repositories import register
 from learnd.settings import Settings, SettingsInvalid, read_settings
 from learnd.views.queries import WorkTreeRow
-from learnd.watcher import Watcher, watch_limits, watches_in_use
+from learnd.watcher import Watcher, watches_in_use
 
 PROBE_SECONDS = 30.0
 LATE_SECONDS = 5.0
@@ -42,8 +44,10 @@ STOP_SECONDS = 30.0
 """Asked for again and again while what cannot be interrupted ends, so that the unit's TimeoutStopSec bounds silence."""
 STUCK_SECONDS = 120.0
 """An intake that has not looked at one manifest for so long is stuck: systemd may restart us."""
-SETTLE_SECONDS = 10.0
-"""After events were lost, what appears while the watches are put up again is lost too: a second sweep follows."""
+UNHEARD_SECONDS = 5.0
+UNHEARD_SHARE = 20.0
+"""The pause between sweeps while some folders cannot be watched, or after the log took no append: at least so many
+seconds, and so many times what a sweep takes. With 100,000 folders that is a sweep of a second every 20."""
 IN_PLACE_SECONDS = 2.0
 """Of a manifest that is written in place, not moved there, the creation is heard and not the end: look again."""
 
@@ -63,6 +67,7 @@ class Daemon:
         self._news: queue.SimpleQueue[tuple[str, str] | None] = queue.SimpleQueue()
         self._sweep = threading.Event()
         self._sweep_at = 0.0
+        self._sweep_took = 0.0
         self._to_delete = threading.Event()
         self._beat = time.monotonic()
         self._systemd = Announcer.of_environment()
@@ -210,20 +215,19 @@ class Daemon:
     def _take_in(self, engine: Engine, watcher: Watcher) -> None:
         self._sweep_at = 0.0
         while not self._is_over(engine):
-            lost = self._sweep.is_set()
-            if lost or time.monotonic() >= self._sweep_at:
+            if self._sweep.is_set() or time.monotonic() >= self._sweep_at:
                 self._sweep.clear()
                 self._sweep_at = time.monotonic() + self._settings.sweep_seconds
-                with _patient():
+                with _patient(self._sweep_again):
                     self._sweep_all(engine, watcher)
-                if lost:
-                    self._sweep_soon(SETTLE_SECONDS)
+                if not watcher.hears_all:
+                    self._sweep_again()
             try:
                 news = self._news.get(timeout=min(1.0, max(0.0, self._sweep_at - time.monotonic())))
             except queue.Empty:
                 continue
             if news is not None:
-                with _patient():
+                with _patient(self._sweep_again):
                     self._hear(engine, *news)
 
     def _is_over(self, engine: Engine) -> bool:
@@ -234,47 +238,45 @@ class Daemon:
     def _sweep_soon(self, seconds: float) -> None:
         self._sweep_at = min(self._sweep_at, time.monotonic() + seconds)
 
+    def _sweep_again(self) -> None:
+        """What is there may not have been heard, or not been recorded."""
+        self._sweep_soon(max(UNHEARD_SECONDS, UNHEARD_SHARE * self._sweep_took))
+
     def _hear(self, engine: Engine, tree: str, path: str) -> None:
         row = next((row for row in engine.views().work_trees() if row.path == tree), None)
         if row is None:
             return
-        seen = engine.look(Path(path), row)
-        if seen is None or seen.what == "unreadable":
-            self._sweep_soon(IN_PLACE_SECONDS)
-        elif seen.what not in ("known", "waiting"):
+        seen = self._look(engine, row, Path(path))
+        if seen is not None and seen.what not in ("known", "waiting", "unreadable"):
             log.info("manifest", path=path, what=seen.what, reason=seen.reason)
 
     def _sweep_all(self, engine: Engine, watcher: Watcher) -> None:
+        begun = time.monotonic()
+        try:
+            self._sweep_trees(engine, watcher)
+        finally:
+            self._sweep_took = time.monotonic() - begun
+
+    def _sweep_trees(self, engine: Engine, watcher: Watcher) -> None:
         trees = engine.views().work_trees()
         paths = {tree.path for tree in trees}
+        watcher.renew()
         watcher.leave_all_but(paths)
         engine.intake.leave_all_but(paths)
         for tree in trees:
             watcher.watch(tree.path)
-            for seen in engine.sweep(tree):
+            for seen in engine.intake.sweep(tree, partial(self._look, engine, tree)):
                 if self._is_over(engine):
                     return
-                if seen.what == "unreadable":
-                    # Perhaps only half written; nobody tells of its end when its creation was not heard.
-                    self._sweep_soon(IN_PLACE_SECONDS)
                 if seen.done:
                     log.info("found by sweep", path=str(seen.path), what=seen.reason)
-        self._check_watches(engine, trees)
 
-    def _check_watches(self, engine: Engine, trees: Sequence[WorkTreeRow]) -> None:
-        """The kernel refuses watches silently: what is not watched is found by sweeps only, and said so."""
-        limit, _ = watch_limits()
-        watches = watches_in_use()
-        # Each manifest lies in a folder of its own; other processes of this user count against the limit too.
-        if watches >= limit or watches < engine.intake.known:
-            log.warning(
-                "inotify watch limit reached: some runs are found by sweeps only",
-                limit=limit,
-                watches=watches,
-                manifests=engine.intake.known,
-                trees=len(trees),
-                mend="raise fs.inotify.max_user_watches",
-            )
+    def _look(self, engine: Engine, tree: WorkTreeRow, path: Path) -> Seen | None:
+        seen = engine.look(path, tree)
+        if seen is None or seen.what == "unreadable":
+            # Perhaps only half written; nobody tells of its end when its creation was not heard.
+            self._sweep_soon(IN_PLACE_SECONDS)
+        return seen
 
     # --- keeping ---
 
@@ -316,7 +318,7 @@ class Daemon:
 
 
 @contextmanager
-def _patient() -> Iterator[None]:
+def _patient(unrecorded: Callable[[], None] = lambda: None) -> Iterator[None]:
     """Go on when the machine refuses an append: what was not recorded is found again by the next look."""
     try:
         yield
@@ -324,6 +326,7 @@ def _patient() -> Iterator[None]:
         raise
     except AppendFailed as error:
         log.warning("not recorded", reason=str(error))
+        unrecorded()
 
 
 def _reread(settings: Settings) -> Settings:

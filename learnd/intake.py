@@ -84,11 +84,6 @@ class Intake:
         """Remember nothing of other work trees than these: one that is registered again is looked at anew."""
         self._signatures.leave_all_but(trees)
 
-    @property
-    def known(self) -> int:
-        """How many manifests the sweeps have seen."""
-        return len(self._signatures)
-
     def look(self, path: Path, tree: WorkTreeRow, *, requested: bool = False) -> Seen:
         """Tell the log what the manifest at `path` says; `requested` when a person asked for this run."""
         found = read_run(path, Path(tree.path))

@@ -51,9 +51,6 @@ class Signatures:
         self._gone: set[tuple[str, str]] = set()
         """By work tree and path, what is to be written, and what is to be removed."""
 
-    def __len__(self) -> int:
-        return len(self._seen)
-
     def load(self, tree: WorkTreeRow) -> None:
         """Remember what was settled of a work tree's manifests before this start."""
         registered = f"{tree.repo_id} {tree.since}"

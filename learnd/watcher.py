@@ -1,86 +1,97 @@
-"""Hears of manifests as they appear, with watchdog on inotify. What it may miss, the sweeps find.
+"""Hears of manifests as they appear, with watchdog's reader of inotify. What it may miss, the sweeps find.
 
-Lessons kept here, each from a measurement:
+Whoever has a tree watched looks at it afterwards: what appeared before the watches stood is seen then, what appears
+later is heard (`learnd.watches`). Three things end that, and each is told, so that a sweep comes soon:
 
-- Only file moves and creations are asked for: with the default mask watchdog's own walk of a large tree
-  overflows the kernel's queue, walks again, and never settles.
-- watchdog pairs moves by waiting half a second for the other half; a manifest is moved into place, so the
-  wait is switched off, and moved and created are treated alike.
-- A queue overflow raises no event, it is only logged: that log record is what asks for a sweep.
-- After an overflow it takes its watches down and puts them up again, and what appears meanwhile is lost
-  without another word: one sweep is not enough.
-- When a watched folder is deleted, its watch ends and stays in watchdog's tables, dead: scheduling the same
-  path again only adds a reader to it.
-- When the kernel's watch limit is reached, nothing is raised at all: compare watches with directories.
+- The kernel's queue overflowed. All watches are then placed anew with a new reader, and looks follow: taking watches
+  down one by one would fill the queue again.
+- The kernel refuses watches, or a reader. The limits are for all processes of a user, so this need not be our doing:
+  it is tried again after a while, and until then somebody has to look often (`hears_all`).
+- A folder that is watched was deleted, moved away or made anew: its watch ended. It is placed anew by `watch`.
 """
 
 from __future__ import annotations
 
-import logging
-import os
 import stat
-import warnings
+import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
-from watchdog.events import (
-    DirCreatedEvent,
-    DirMovedEvent,
-    FileCreatedEvent,
-    FileMovedEvent,
-    FileSystemEvent,
-    FileSystemEventHandler,
-)
-from watchdog.observers.api import ObservedWatch
-from watchdog.observers.inotify import InotifyObserver
-from watchdog.observers.inotify_move_event_grouper import InotifyMoveEventGrouper
+from watchdog.observers.inotify_c import InotifyFD
 
 from learnd.manifest.find import MANIFEST
 from learnd.manifest.inside import OutsideRepository, locate
+from learnd.watches import Watches
 
-InotifyMoveEventGrouper.delay = 0
-# For each new nested directory watchdog may warn with its whole watch table in the text: gigabytes.
-warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"watchdog\..*")
+RETRY_SECONDS = 300.0
+"""Placing all watches takes seconds for 100,000 folders: not too often in vain."""
+STOP_SECONDS = 5.0
 
 log = structlog.get_logger("learnd.watcher")
 
 
 @dataclass(frozen=True, slots=True)
 class _Watched:
-    """A watch, and the device and inode of the folder that it stands on."""
+    """Watches, and the device and inode of the folder that they stand on."""
 
-    watch: ObservedWatch
+    watches: Watches
     identity: tuple[int, int]
 
 
 class Watcher:
     """Calls `appeared(tree, manifest)` for each manifest, and `lost(reason)` when some may have been missed.
 
-    Both are called from threads of watchdog. All else is for one thread: watchdog's lock is held while it calls.
+    Both are called from the reader's thread, `lost` also from `watch`. All else is for one thread and raises nothing.
     """
 
     def __init__(self, appeared: Callable[[str, str], None], lost: Callable[[str], None]) -> None:
         self._appeared = appeared
         self._lost = lost
-        self._observer = InotifyObserver()
+        self._reader: InotifyFD | None = None
         self._watched: dict[tuple[str, bool], _Watched] = {}
         self._renewed: set[str] = set()
-        self._ear = _OverflowEar(lost)
+        self._overflowed = False
+        self._refused = False
+        self._retry_at = 0.0
 
     def start(self) -> None:
-        logging.getLogger("watchdog").addHandler(self._ear)
-        self._observer.start()
+        try:
+            self._reader = InotifyFD()
+        except OSError as error:
+            log.warning(
+                "inotify cannot be used: runs are found by sweeps only",
+                error=str(error),
+                mend="raise fs.inotify.max_user_instances",
+            )
+            self._refused = True
+            self._retry_at = time.monotonic() + RETRY_SECONDS
+        else:
+            self._reader.start()
 
     def stop(self) -> None:
-        self._observer.stop()
-        if self._observer.is_alive():
-            self._observer.join(5)
-        logging.getLogger("watchdog").removeHandler(self._ear)
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            reader.stop()
+            reader.join(STOP_SECONDS)
 
     def is_alive(self) -> bool:
-        return self._observer.is_alive()
+        reader = self._reader
+        return reader is None or reader.is_alive()
+
+    @property
+    def hears_all(self) -> bool:
+        """Whether every folder that was there or appeared is watched; else only sweeps find what is in some."""
+        return not self._refused
+
+    def renew(self) -> None:
+        """Begin anew, with nothing watched, where events were lost or watches were refused a while ago."""
+        if self._overflowed or (self._refused and time.monotonic() >= self._retry_at):
+            self.stop()
+            self._watched.clear()
+            self._overflowed = self._refused = False
+            self.start()
 
     def watch(self, tree: str) -> None:
         """Watch a work tree's `.runs/`, now or as soon as it appears. Watching twice is the same as once.
@@ -89,7 +100,8 @@ class Watcher:
         deleted, moved away or made anew is watched anew.
         """
         renewed = tree in self._renewed
-        self._renewed.discard(tree)
+        if renewed:  # one that appears from here on is told of after this, and stays told
+            self._renewed.discard(tree)
         # In this order: a `.runs/` that appears in between is heard of, or seen here.
         self._hold((tree, False), tree, renewed=False)
         self._hold((tree, True), _runs_folder(tree), renewed=renewed)
@@ -97,40 +109,52 @@ class Watcher:
     def leave_all_but(self, trees: Collection[str]) -> None:
         """Watch no other work trees than these any longer."""
         for key in [key for key in self._watched if key[0] not in trees]:
-            self._observer.unschedule(self._watched.pop(key).watch)
+            self._watched.pop(key).watches.remove()
 
     def _hold(self, key: tuple[str, bool], folder: str | None, *, renewed: bool) -> None:
         """Have `folder` watched, and no other in its place. `renewed`: an inode's number may be given again."""
         found = None if folder is None else _identity(folder)
         known = self._watched.get(key)
         if known is not None:
-            if known.identity == found and not renewed and self._hears(known.watch):
+            if known.identity == found and not renewed and known.watches.stands():
                 return
             del self._watched[key]
-            self._observer.unschedule(known.watch)
-        if folder is None or found is None:
+            known.watches.remove()
+        if folder is None or found is None or self._reader is None:
             return
-        try:
-            self._watched[key] = _Watched(self._schedule(key, folder), found)
-        except OSError as error:
-            log.warning("cannot watch: runs are found by sweeps only", folder=folder, error=str(error))
+        watches = self._watches(self._reader, *key, folder)
+        self._watched[key] = _Watched(watches, found)
+        watches.place()
 
-    def _schedule(self, key: tuple[str, bool], folder: str) -> ObservedWatch:
-        tree, runs = key
+    def _watches(self, reader: InotifyFD, tree: str, runs: bool, folder: str) -> Watches:
         if not runs:
-            seen = _RunsFolder(lambda: self._runs_appeared(tree))
-            return self._observer.schedule(seen, folder, event_filter=[DirCreatedEvent, DirMovedEvent])
-        heard = _Manifests(lambda path: self._appeared(tree, path))
-        wanted: list[type[FileSystemEvent]] = [FileMovedEvent, FileCreatedEvent]
-        return self._observer.schedule(heard, folder, recursive=True, event_filter=wanted)
-
-    def _hears(self, watch: ObservedWatch) -> bool:
-        """Whether events still come: watchdog gives a watch up when its folder is deleted, and says nothing."""
-        return any(emitter.watch == watch and emitter.should_keep_running() for emitter in self._observer.emitters)
+            return Watches(
+                reader, folder, ".runs", lambda _: self._runs_appeared(tree), self._overflow, self._refuse, deep=False
+            )
+        return Watches(
+            reader, folder, MANIFEST, lambda path: self._appeared(tree, path), self._overflow, self._refuse, deep=True
+        )
 
     def _runs_appeared(self, tree: str) -> None:
         self._renewed.add(tree)
         self._lost(f"{tree}/.runs appeared")
+
+    def _overflow(self) -> None:
+        if not self._overflowed:
+            self._overflowed = True
+            self._lost("the kernel's inotify queue overflowed")
+
+    def _refuse(self) -> None:
+        if not self._refused:
+            self._refused = True
+            self._retry_at = time.monotonic() + RETRY_SECONDS
+            log.warning(
+                "inotify watch limit reached: some runs are found by sweeps only",
+                limit=watch_limit(),
+                watches=watches_in_use(),
+                mend="raise fs.inotify.max_user_watches",
+            )
+            self._lost("a folder cannot be watched")
 
 
 def _identity(folder: str) -> tuple[int, int] | None:
@@ -150,45 +174,9 @@ def _runs_folder(tree: str) -> str | None:
         return None
 
 
-class _Manifests(FileSystemEventHandler):
-    def __init__(self, appeared: Callable[[str], None]) -> None:
-        self._appeared = appeared
-
-    def on_any_event(self, event: FileSystemEvent) -> None:
-        for raw in (event.src_path, event.dest_path):
-            path = os.fsdecode(raw)
-            if path.endswith(f"/{MANIFEST}"):
-                self._appeared(path)
-
-
-class _RunsFolder(FileSystemEventHandler):
-    def __init__(self, appeared: Callable[[], None]) -> None:
-        self._appeared = appeared
-
-    def on_any_event(self, event: FileSystemEvent) -> None:
-        if any(os.fsdecode(raw).endswith("/.runs") for raw in (event.src_path, event.dest_path)):
-            self._appeared()
-
-
-class _OverflowEar(logging.Handler):
-    """watchdog says that events were lost in its log, and nowhere else."""
-
-    def __init__(self, lost: Callable[[str], None]) -> None:
-        super().__init__(logging.WARNING)
-        self._told = lost
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if "overflow" in record.getMessage().lower():
-            self._told("the kernel's inotify queue overflowed")
-
-
-def watch_limits() -> tuple[int, int]:
-    """The kernel's limits for this user: watches and instances."""
-    folder = Path("/proc/sys/fs/inotify")
-    return (
-        int((folder / "max_user_watches").read_text()),
-        int((folder / "max_user_instances").read_text()),
-    )
+def watch_limit() -> int:
+    """How many watches the kernel lets this user have, in all processes together."""
+    return int(Path("/proc/sys/fs/inotify/max_user_watches").read_text())
 
 
 def watches_in_use() -> int:

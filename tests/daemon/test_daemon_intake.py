@@ -10,8 +10,9 @@ import json
 import os
 import shutil
 import signal
+import sqlite3
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -119,6 +120,80 @@ def test_twenty_thousand_manifests_replaced_while_the_daemon_was_stopped_are_fou
         assert daemon.end() == 0
     found = [event.run_id for event in events(state, RunEnded)]
     assert sorted(found) == sorted([*names, "afterwards"])
+
+
+def test_after_an_overflow_with_more_folders_than_the_kernels_queue_holds_events_all_is_heard_again(
+    state: Path, repo: Path
+) -> None:
+    """Taking so many watches down one by one fills the queue again, and again: only sweeps would find anything."""
+    folders, heard = 17_000, [f"heard-{n}" for n in range(10)]
+    for n in range(folders):
+        (repo / f".runs/old-{n % 50}/cli/{n}").mkdir(parents=True)
+    with Daemon(state, **HOUR) as daemon:
+        daemon.ready()
+        until(lambda: watches(daemon.pid) > folders, "a watch on every folder")
+        daemon.signal(signal.SIGSTOP)
+        place = repo / ".runs/old-0/cli"
+        (place / "0").rename(place / "name-0")
+        for n in range(9_000):
+            (place / f"name-{n}").rename(place / f"name-{n + 1}")
+        daemon.signal(signal.SIGCONT)
+        until(lambda: "the kernel's inotify queue overflowed" in daemon.said(), "the overflow to be noticed")
+        until(lambda: watches(daemon.pid) > folders, "a watch on every folder again")
+        settled(daemon)
+        for count, name in enumerate(heard, start=1):
+            put_manifest(repo, failed(name))
+            daemon.waits_for(RunEnded, count)
+        assert daemon.end() == 0
+    assert "found by sweep" not in daemon.said()
+
+
+def test_a_folder_that_was_made_in_one_since_renamed_is_watched(state: Path, repo: Path) -> None:
+    """By the time that the daemon reads of the folder, there is nothing at the path that it was made at."""
+    (repo / ".runs/draft").mkdir(parents=True)
+    with Daemon(state, **HOUR) as daemon:
+        daemon.ready()
+        until(lambda: watches(daemon.pid) == 3, "a watch on the tree, on .runs and in it")
+        daemon.signal(signal.SIGSTOP)
+        (repo / ".runs/draft/cli/run-1").mkdir(parents=True)
+        (repo / ".runs/draft").rename(repo / ".runs/task")
+        daemon.signal(signal.SIGCONT)
+        until(lambda: watches(daemon.pid) == 5, "a watch on the two new folders")
+        put_manifest(repo, failed("run-1"))
+        (ended,) = daemon.waits_for(RunEnded)
+        assert daemon.end() == 0
+    assert ended.manifest_path == str(repo / ".runs/task/cli/run-1/manifest.json")
+
+
+def test_a_folder_that_the_kernel_refuses_a_watch_is_looked_at_soon(state: Path, repo: Path) -> None:
+    """The limit is one for all processes of a user: others may have taken every watch that was left."""
+    running = {**failed("run-1"), "status": "in_progress", "started_at": now(), "completed_at": None}
+    put_manifest(repo, running)
+    few = 'echo 3 > /proc/sys/user/max_inotify_watches && exec "$@"'
+    namespace = ["unshare", "--user", "--map-root-user", "sh", "-c", few, "sh"]
+    with Daemon(state, prefix=namespace, **HOUR) as daemon:
+        daemon.ready()
+        daemon.waits_for(RunObserved)
+        until(lambda: daemon.said().count("sweep asked for") == 1, "the sweep that a refusal asks for")
+        put_manifest(repo, {**running, "status": "failed", "completed_at": now()})
+        daemon.waits_for(RunEnded)
+        assert daemon.end() == 0
+    assert "inotify watch limit reached" in daemon.said()
+
+
+def test_a_run_that_could_not_be_recorded_when_it_was_heard_is_recorded_soon(state: Path, repo: Path) -> None:
+    (repo / ".runs").mkdir()
+    with Daemon(state, **HOUR) as daemon:
+        daemon.ready()
+        until(lambda: watches(daemon.pid) == 2, "a watch on the tree and on .runs")
+        with closing(sqlite3.connect(state / "events.db", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            put_manifest(repo, failed("run-1"))
+            until(lambda: "not recorded" in daemon.said(), "an append that was refused")
+            assert not events(state, RunEnded)
+            other.execute("ROLLBACK")
+        daemon.waits_for(RunEnded)
+        assert daemon.end() == 0
 
 
 def watches(pid: int) -> int:
