@@ -2,6 +2,7 @@
 #
 #   make demo      a completed run becomes a reviewed pattern, before your eyes
 #   make test      every check: lint, types, imports, tests
+#   make thorough  the further cases of what make test samples (10 minutes)
 #   make lint      the checks that run nothing
 #   make interop   the real producer, a real package, a real daemon (needs node)
 #   make crash     the daemon killed at every point inside of every effect (an hour on two cores; EVERY=10: a tenth)
@@ -16,7 +17,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := demo
-.PHONY: demo test lint interop crash faults controls soak bench bench-gates bench-evidence setup sandbox tracer units producer clean
+.PHONY: demo test thorough lint interop crash faults controls soak bench bench-gates bench-evidence setup sandbox tracer units producer clean
 
 NEWEST = import sys; sys.exit(sys.version_info < (3, 11))
 PYTHON ?= $(shell for python in python3.11 python3 python3.12 python3.13; do \
@@ -45,6 +46,9 @@ demo: setup sandbox
 
 test: lint sandbox tracer units
 	LEARND_TEST_PRODUCER="$(abspath $(wildcard $(PRODUCER)))" $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+
+thorough: setup sandbox tracer units
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m thorough
 
 lint: setup
 	$(BIN)/ruff check .

@@ -13,6 +13,7 @@ import pytest
 from crash_place import BUDGET_USD, COMPLETION, End, Point, Sample, uncovered
 from daemon.daemon_process import events, until
 from pytest_httpserver import HTTPServer
+from support.cases import thorough
 from werkzeug import Request, Response
 
 from events.catalog import CrystalizationStarted, JobLearned, ModelCallSettled
@@ -32,7 +33,7 @@ def test_there_is_a_point_to_be_killed_at_inside_of_every_effect(undisturbed: tu
     assert uncovered([point for point in points if point.place != Effect.ENQUEUE]) == ["enqueue"]
 
 
-@pytest.mark.parametrize("depth", [0.2, 1.0], ids=["on its way", "at its end"])
+@pytest.mark.parametrize("depth", [0.2, *thorough(1.0)], ids=["on its way", "at its end"])
 def test_killed_in_every_effect_in_turn_a_job_ends_as_if_nothing_had_happened(
     tmp_path: Path, undisturbed: tuple[list[Point], End], depth: float
 ) -> None:

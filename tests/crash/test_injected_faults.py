@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from fault_place import KILL, Fault, Torn, Writing, may_trace
+from support.cases import thorough
 
 tracing = pytest.mark.skipif(not may_trace(), reason="strace is missing or may not trace here")
 
@@ -19,9 +20,9 @@ EIO, ENOSPC = "error=EIO", "error=ENOSPC"
 @pytest.mark.parametrize(
     "fault",
     [
-        *(Fault("fdatasync", KILL, number) for number in (5, 37)),
-        *(Fault("pwrite64", KILL, number) for number in (160,)),
-        Fault("fsync", KILL, 1),
+        Fault("fdatasync", KILL, 37),
+        Fault("pwrite64", KILL, 160),
+        *thorough(Fault("fdatasync", KILL, 5), Fault("fsync", KILL, 1)),
     ],
     ids=str,
 )
@@ -35,10 +36,12 @@ def test_killed_in_a_system_call_nothing_acknowledged_is_lost_and_nothing_done_t
 @pytest.mark.parametrize(
     "fault",
     [
-        Fault("fdatasync", EIO, 8),  # while the read models are made
         Fault("fdatasync", EIO, 25, None),
         Fault("pwrite64", ENOSPC, 241, 248),
-        Fault("pwrite64", EIO, 101, 103),
+        *thorough(
+            Fault("fdatasync", EIO, 8),  # while the read models are made
+            Fault("pwrite64", EIO, 101, 103),
+        ),
     ],
     ids=str,
 )

@@ -14,6 +14,7 @@ import pytest
 from hostile_place import RUN, Place, defined, listing, place
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.cases import thorough
 from support.repos import git, manifest, put_manifest, write
 
 from learnd.intake import Seen
@@ -154,7 +155,7 @@ def odd_names(here: Place) -> None:
             file.write(b"\x00\xff odd \n")
 
 
-@pytest.mark.parametrize("change", [big_file, many_files, odd_names])
+@pytest.mark.parametrize("change", [odd_names, *thorough(big_file, many_files)])
 def test_changes_of_odd_size_and_names_are_taken_whole(tmp_path: Path, change: FIXTURE) -> None:
     with place(tmp_path) as here:
         git(here.repo, "rm", "-q", "calc.py", "test_calc.py")
@@ -171,7 +172,7 @@ def test_changes_of_odd_size_and_names_are_taken_whole(tmp_path: Path, change: F
         assert block["snapshot"]["status"] == "captured"
 
 
-@pytest.mark.parametrize("name", ["task id with blanks", "-rf", "é", "$(id)", "a'b\"c", "x" * 200, "..x"])
+@pytest.mark.parametrize("name", ["-rf", "..x", *thorough("task id with blanks", "é", "$(id)", "a'b\"c", "x" * 200)])
 def test_odd_ids_name_files_and_nothing_else(tmp_path: Path, name: str) -> None:
     with place(tmp_path) as here:
         git(here.repo, "rm", "-q", "calc.py", "test_calc.py")

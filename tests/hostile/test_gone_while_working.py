@@ -7,10 +7,12 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from itertools import product
 from pathlib import Path
 
 import pytest
 from hostile_place import RUN, Place, changed_run, defined, place
+from support.cases import thorough
 from support.repos import git
 
 pytestmark = pytest.mark.sandbox
@@ -59,8 +61,12 @@ def work_tree_is_a_file(here: Place) -> None:
     here.repo.write_text("not a folder\n")
 
 
-@pytest.mark.parametrize("line", STEPS)
-@pytest.mark.parametrize("take", [work_tree, run_folder])
+GONE = [(STEPS[0], work_tree), (STEPS[-1], run_folder)]
+"""Of every step with each of both: the first and the last."""
+FURTHER = [case for case in product(STEPS, (work_tree, run_folder)) if case not in GONE]
+
+
+@pytest.mark.parametrize(("line", "take"), [*GONE, *thorough(*FURTHER)])
 def test_what_a_job_stands_on_disappears(here: Place, line: str, take: Callable[[Place], None]) -> None:
     changed_run(here)
     here.when(line, lambda: take(here))
@@ -75,10 +81,12 @@ def test_what_a_job_stands_on_disappears(here: Place, line: str, take: Callable[
 @pytest.mark.parametrize(
     ("line", "take"),
     [
-        ("taking the snapshot", git_folder), ("writing down", git_is_a_file), ("looking for", git_is_a_link),
-        ("replaying the snapshot (1)", git_folder), ("replaying the snapshot (1)", work_tree_is_a_file),
-        ("taking the snapshot", all_runs_are_a_file), ("writing down", work_tree_is_a_file),
-        ("writing the pattern", git_is_a_file),
+        ("writing down", git_is_a_file), ("replaying the snapshot (1)", git_folder),
+        *thorough(
+            ("taking the snapshot", git_folder), ("looking for", git_is_a_link),
+            ("replaying the snapshot (1)", work_tree_is_a_file), ("taking the snapshot", all_runs_are_a_file),
+            ("writing down", work_tree_is_a_file), ("writing the pattern", git_is_a_file),
+        ),
     ],
 )  # fmt: skip
 def test_what_a_job_stands_on_becomes_something_else(here: Place, line: str, take: Callable[[Place], None]) -> None:
@@ -103,7 +111,9 @@ def test_a_repository_that_is_gone_when_learnd_starts_stops_nobody(tmp_path: Pat
         assert here.job().status == "awaiting_approval"
 
 
-@pytest.mark.parametrize("at", [".", ".runs", RUN, f"{RUN}/learning", "learning-snapshots", ".agent", ".git"])
+@pytest.mark.parametrize(
+    "at", [f"{RUN}/learning", ".git", *thorough(".", ".runs", RUN, "learning-snapshots", ".agent")]
+)
 def test_a_folder_that_may_not_be_entered_has_a_defined_end(tmp_path: Path, at: str) -> None:
     """As another user than root, whom no permission stops: the whole engine in a process of its own."""
     if os.geteuid() != 0:

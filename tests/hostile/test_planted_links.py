@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from hostile_place import RUN, Place, changed_run, defined, listing, place
+from support.cases import thorough
 
 from learnd.verbs.terminal import Stop
 
@@ -79,7 +80,7 @@ BY_THE_WAY = (
 )
 
 
-@pytest.mark.parametrize("at", STOPPING)
+@pytest.mark.parametrize("at", [STOPPING[0], *thorough(*STOPPING[1:])])
 def test_a_folder_that_leads_out_is_not_written_through(here: Place, at: str) -> None:
     changed_run(here)
     to_folder(here.repo / at, here.outside)
@@ -90,7 +91,7 @@ def test_a_folder_that_leads_out_is_not_written_through(here: Place, at: str) ->
     assert here.explained(job.id)
 
 
-@pytest.mark.parametrize("places", BY_THE_WAY)
+@pytest.mark.parametrize("places", [BY_THE_WAY[1], *thorough((BY_THE_WAY[0],), (BY_THE_WAY[2],))])
 def test_what_is_written_by_the_way_is_left_out_where_its_folder_leads_out(
     here: Place, places: tuple[str, ...]
 ) -> None:
@@ -110,7 +111,7 @@ ASIDE = (".runs/fix-mean/metrics.json", "out/fix-mean/state.json", "docs/pattern
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("plant", [to_file, pipe, folder, endless])
+@pytest.mark.parametrize("plant", [to_file, pipe, *thorough(folder, endless)])
 def test_files_that_are_something_else_neither_hang_learnd_nor_lead_it_out(here: Place, plant: Plant) -> None:
     changed_run(here)
     for at in (*(f"{LEARNING}/{name}" for name in WRITTEN), *ASIDE):
@@ -125,7 +126,7 @@ def test_files_that_are_something_else_neither_hang_learnd_nor_lead_it_out(here:
         assert job.status == "learned", "what stood in the way was replaced, as a rename does"
 
 
-@pytest.mark.parametrize("plant", [to_file, pipe, folder])
+@pytest.mark.parametrize("plant", [pipe, *thorough(to_file, folder)])
 def test_old_locks_that_were_planted_are_cleared_or_reported(here: Place, plant: Plant) -> None:
     manifest = changed_run(here)
     locks = [here.repo / RUN / "manifest.json.lock", here.repo / ".runs/fix-mean/metrics.lock"]
@@ -145,7 +146,7 @@ def test_old_locks_that_were_planted_are_cleared_or_reported(here: Place, plant:
         assert not any(os.path.lexists(lock) for lock in locks)
 
 
-@pytest.mark.parametrize("at", [".runs", ".runs/fix-mean", ".runs/fix-mean/cli", RUN])
+@pytest.mark.parametrize("at", [".runs", RUN, *thorough(".runs/fix-mean", ".runs/fix-mean/cli")])
 def test_runs_behind_a_link_that_leaves_the_repository_are_not_taken_in(here: Place, at: str) -> None:
     changed_run(here)
     (here.repo / at).rename(here.outside / "moved")
@@ -160,9 +161,11 @@ def test_runs_behind_a_link_that_leaves_the_repository_are_not_taken_in(here: Pl
 @pytest.mark.parametrize(
     ("line", "at"),
     [
-        ("writing down", LEARNING), ("writing down", ".runs"), ("looking for", RUN),
-        ("replaying the snapshot (1)", RUN), ("replaying the snapshot (1)", LEARNING),
-        ("writing the pattern", ".runs"),
+        ("writing down", LEARNING), ("replaying the snapshot (1)", RUN),
+        *thorough(
+            ("writing down", ".runs"), ("looking for", RUN), ("replaying the snapshot (1)", LEARNING),
+            ("writing the pattern", ".runs"),
+        ),
     ],
 )  # fmt: skip
 def test_a_folder_swapped_for_a_link_while_a_job_runs_is_not_followed(here: Place, line: str, at: str) -> None:
@@ -180,7 +183,7 @@ def test_a_folder_swapped_for_a_link_while_a_job_runs_is_not_followed(here: Plac
     assert here.explained(job.id)
 
 
-@pytest.mark.parametrize("aim", [".git", ".git/hooks", "src", "."])
+@pytest.mark.parametrize("aim", [".git", "src", *thorough(".git/hooks", ".")])
 def test_a_learning_folder_that_leads_elsewhere_in_the_repository_is_refused(here: Place, aim: str) -> None:
     """`diff.patch` or a run called `config` must not land in `.git`, nor over a file of the user's."""
     changed_run(here)
@@ -193,7 +196,7 @@ def test_a_learning_folder_that_leads_elsewhere_in_the_repository_is_refused(her
     assert (job.status, job.cause) == ("snapshot_failed", "link_refused")
 
 
-@pytest.mark.parametrize("plant", [pipe, folder, to_file, to_nothing, endless])
+@pytest.mark.parametrize("plant", [pipe, to_nothing, *thorough(folder, to_file, endless)])
 def test_a_manifest_that_is_no_file_is_explained_and_opens_nothing(here: Place, plant: Plant) -> None:
     manifest = changed_run(here)
     plant(manifest, here.outside)
@@ -210,8 +213,8 @@ def test_a_manifest_that_is_no_file_is_explained_and_opens_nothing(here: Place, 
 @pytest.mark.parametrize(
     ("plant", "line"),
     [
-        (pipe, "taking the snapshot"), (folder, "writing down"), (endless, "looking for"),
-        (to_file, "replaying the snapshot (1)"),
+        (pipe, "taking the snapshot"), (to_file, "replaying the snapshot (1)"),
+        *thorough((folder, "writing down"), (endless, "looking for")),
     ],
 )  # fmt: skip
 def test_a_manifest_swapped_while_its_job_runs_leads_to_a_defined_end(here: Place, plant: Plant, line: str) -> None:
@@ -226,8 +229,10 @@ def test_a_manifest_swapped_while_its_job_runs_leads_to_a_defined_end(here: Plac
 
 @pytest.mark.parametrize(
     ("name", "plant"),
-    [("diff.patch", pipe), ("run-1.tar.gz", pipe), ("run-1.tar.gz", endless), ("diff.patch", to_file),
-     ("prompt.md", pipe), ("scenario.json", pipe)],
+    [
+        ("run-1.tar.gz", endless), ("diff.patch", to_file),
+        *thorough(("diff.patch", pipe), ("run-1.tar.gz", pipe), ("prompt.md", pipe), ("scenario.json", pipe)),
+    ],
 )  # fmt: skip
 def test_recorded_files_swapped_before_the_replay_do_not_hang_it(here: Place, name: str, plant: Plant) -> None:
     changed_run(here)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from hostile_place import RUN, Place, changed_run, defined, place
+from support.cases import thorough
 from support.repos import FIXED_TESTS, git, manifest, put_manifest, write
 
 pytestmark = pytest.mark.sandbox
@@ -104,8 +105,8 @@ def test_no_secret_of_a_run_without_a_scenario_is_kept(here: Place) -> None:
     ("line", "source"),
     [
         (f"API_TOKEN={GITHUB} {{python}} -m unittest -q test_calc", "execution_history"),
-        (f"FLAVOUR={GITHUB} {{python}} -m unittest -q test_calc", "execution_history"),
         (f"{{python}} -m unittest -q test_calc -k {GITHUB}", "diff"),
+        *thorough((f"FLAVOUR={GITHUB} {{python}} -m unittest -q test_calc", "execution_history")),
     ],
 )
 def test_a_command_is_kept_without_its_secret_or_not_at_all(here: Place, line: str, source: str) -> None:

@@ -17,6 +17,7 @@ import jsonschema
 import pytest
 from cli_place import CliPlace
 from support import histories as h
+from support.cases import thorough
 
 from events.chain import LogDamaged, link
 from events.database import open_reader
@@ -113,7 +114,7 @@ def test_only_what_was_asked_for(filled: CliPlace) -> None:
 # --- checked without the database -------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("form", ["jsonl", "cloudevents"])
+@pytest.mark.parametrize("form", ["jsonl", *thorough("cloudevents")])
 def test_the_chain_holds_in_the_file_and_no_change_goes_unnoticed(filled: CliPlace, tmp_path: Path, form: str) -> None:
     file = tmp_path / "log.jsonl"
     assert filled.learnd("export", "--format", form, "-o", file).code == 0

@@ -15,6 +15,7 @@ import pytest
 from cli_place import CliPlace
 from daemon_process import Daemon, events, job_types, left_behind, processes, until
 from kept_store import KeptStore
+from support.cases import thorough
 from support.repos import FIXED_CALC, make_repo, manifest, put_manifest, write
 
 from events.catalog import JobDismissed, JobOpened, RepositoryForgotten, SnapshotPruned
@@ -262,7 +263,7 @@ def test_a_daemon_stops_watching_ends_the_replay_and_deletes(place: CliPlace) ->
     assert "elsewhere" not in {path.name for path in (repo / ".runs").rglob("*")}
 
 
-@pytest.mark.parametrize("point", [1, 4])
+@pytest.mark.parametrize("point", [4, *thorough(1)])
 def test_killed_while_it_forgets_the_next_start_finishes(
     place: CliPlace, monkeypatch: pytest.MonkeyPatch, point: int
 ) -> None:

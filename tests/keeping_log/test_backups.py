@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from daemon_process import Daemon, until
 from keeping_place import Keep, snapshot, tracing
+from support.cases import thorough
 from support.repos import git, make_repo, manifest, put_manifest, write
 
 from events.catalog import LogBackedUp, RunEnded
@@ -135,10 +136,12 @@ def _as_nobody(keep: Keep, position: int, hash_: str) -> str:
 @pytest.mark.parametrize(
     ("target", "words"),
     [
-        ("file", "is a file. Next: name a folder for backups"),
         ("full", "holds other things and no backup of learnd's. Next: name a folder of its own"),
-        ("state/backups", "lies in learnd's own state, and is lost with it"),
-        ("/proc/1/backups", "no backup was made"),
+        *thorough(
+            ("file", "is a file. Next: name a folder for backups"),
+            ("state/backups", "lies in learnd's own state, and is lost with it"),
+            ("/proc/1/backups", "no backup was made"),
+        ),
     ],
 )
 def test_a_place_that_will_not_do_is_refused_in_one_line(keep: Keep, target: str, words: str) -> None:
@@ -181,7 +184,7 @@ def may_mount() -> bool:
 
 
 @pytest.mark.skipif(not may_mount(), reason="no file system of one's own can be mounted here")
-@pytest.mark.parametrize("beyond", [-40, 100, None], ids=["for the log", "for the store", "it is read-only"])
+@pytest.mark.parametrize("beyond", [-40, *thorough(100, None)], ids=["for the log", "for the store", "it is read-only"])
 def test_without_room_what_was_begun_is_removed_and_it_is_said(keep: Keep, tmp_path: Path, beyond: int | None) -> None:
     """`beyond` is the room in KiB that a log of this size leaves."""
     store = keep.registered(make_repo(tmp_path / "repo"))
@@ -258,7 +261,7 @@ def test_any_byte_that_changed_is_found(keep: Keep, tmp_path: Path) -> None:
 
 
 @tracing
-@pytest.mark.parametrize("at", ["fsync:when=1", "fsync:when=4", "fdatasync:when=2", "rename:when=2"])
+@pytest.mark.parametrize("at", ["rename:when=2", *thorough("fsync:when=1", "fsync:when=4", "fdatasync:when=2")])
 def test_killed_on_the_way_it_leaves_no_backup_and_the_next_one_clears_up(keep: Keep, tmp_path: Path, at: str) -> None:
     snapshot(keep.registered(make_repo(tmp_path / "repo")), 1)
     before = keep.head()

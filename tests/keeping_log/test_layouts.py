@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from keeping_place import Keep, tracing
 from old_log import FURTHER, make_old, open_and_tell
+from support.cases import thorough
 
 from events.copies import check_copy
 from events.database import LogUnusable
@@ -77,7 +78,10 @@ def test_a_file_of_the_first_layout_is_read_and_written_by_this_learnd(keep: Kee
 
 
 @tracing
-@pytest.mark.parametrize(("call", "step"), [("fsync", 1), ("rename", 1), ("fdatasync", 3)])
+@pytest.mark.parametrize(
+    ("call", "step"),
+    [("rename", 1), *thorough(("fsync", 1), ("fdatasync", 3))],
+)
 def test_killed_anywhere_it_is_begun_anew_or_finished(keep: Keep, call: str, step: int) -> None:
     when, killed = 1 - step, 0
     while True:

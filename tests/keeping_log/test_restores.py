@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from daemon_process import Daemon, until
 from keeping_place import Keep, snapshot, tracing
+from support.cases import thorough
 from support.repos import git, make_repo
 
 from events.catalog import LogRestored
@@ -141,7 +142,7 @@ def test_refused_while_somebody_holds_the_log(keep: Keep) -> None:
     assert not restored(keep.log)
 
 
-@pytest.mark.parametrize("damage", ["log", "manifest", "chain"])
+@pytest.mark.parametrize("damage", ["log", *thorough("manifest", "chain")])
 def test_a_backup_that_does_not_hold_is_not_restored(keep: Keep, damage: str) -> None:
     keep.faults(1)
     folder = keep.backup()
@@ -178,14 +179,14 @@ def test_a_backup_is_no_pattern_and_the_verb_for_it_is_named(keep: Keep) -> None
     assert "there is no pattern" in keep.learnd("restore", "0123456789abcdef").stderr
 
 
-POINTS = [
-    *("fsync:when=1", "rename:when=2", "link:when=1", "rename:when=4", "fdatasync:when=2", "unlink:when=2"),
-]
-"""Staging, the order, each step of the exchange, the new log's first appends, the order's end."""
+POINTS = ["rename:when=2", "fdatasync:when=2"]
+"""The order, the new log's first appends."""
+FURTHER = thorough("fsync:when=1", "link:when=1", "rename:when=4", "unlink:when=2")
+"""Staging, each step of the exchange, the order's end."""
 
 
 @tracing
-@pytest.mark.parametrize("at", POINTS)
+@pytest.mark.parametrize("at", [*POINTS, *FURTHER])
 def test_killed_on_the_way_it_is_the_old_log_or_the_new_and_again_finishes_it(keep: Keep, at: str) -> None:
     keep.faults(1)
     folder = keep.backup()
@@ -209,7 +210,7 @@ def test_killed_on_the_way_it_is_the_old_log_or_the_new_and_again_finishes_it(ke
 
 
 @tracing
-@pytest.mark.parametrize("at", ["rename:when=3", "fdatasync:when=2"])
+@pytest.mark.parametrize("at", ["rename:when=3", *thorough("fdatasync:when=2")])
 def test_a_restore_that_was_killed_is_finished_by_the_next_start_of_anything(keep: Keep, at: str) -> None:
     keep.faults(1)
     folder = keep.backup()

@@ -6,6 +6,7 @@ import sys
 import textwrap
 
 import pytest
+from support.cases import thorough
 
 from events.values import TestCounts
 from learnd.lab.outcomes import ReadOutcome
@@ -70,7 +71,9 @@ def told(outcome: ReadOutcome) -> dict[str, tuple[str, str | None, tuple[str, ..
     }
 
 
-@pytest.mark.parametrize("workers", [(), ("-n", "2"), ("-p", "no:cacheprovider", "-o", "addopts=-x --maxfail=99")])
+@pytest.mark.parametrize(
+    "workers", [(), *thorough((("-n", "2"),), (("-p", "no:cacheprovider", "-o", "addopts=-x --maxfail=99"),))]
+)
 def test_pytest_names_every_test_and_the_kind_of_its_failure(execute, workers: tuple[str, ...]) -> None:
     outcome = execute({**MODULE, "test_a.py": MANY}, *PYTEST, *workers, runner="pytest")
     assert told(outcome) == EXPECTED
@@ -91,14 +94,16 @@ def test_a_passing_run_is_ok(execute) -> None:
     ("files", "kind", "symbols"),
     [
         ({"test_a.py": "from m import gone\n"}, "missing_symbol", ("gone",)),
-        ({"test_a.py": "import m\nm.gone()\n"}, "missing_symbol", ("gone",)),
-        ({"test_a.py": "gone()\n"}, "missing_symbol", ("gone",)),
-        ({"test_a.py": "import m.sub\n"}, "import", ("m.sub",)),
         ({"test_a.py": "import numpyy\n"}, "import", ("numpyy",)),
         ({"test_a.py": "def test(: pass\n"}, "collection", ()),
-        ({"test_a.py": "raise OSError('no database')\n"}, "collection", ()),
-        ({"conftest.py": "from m import gone\n", "test_a.py": "def test(): pass\n"}, "missing_symbol", ("gone",)),
         ({"conftest.py": "import numpyy\n", "test_a.py": "def test(): pass\n"}, "import", ("numpyy",)),
+        *thorough(
+            ({"test_a.py": "import m\nm.gone()\n"}, "missing_symbol", ("gone",)),
+            ({"test_a.py": "gone()\n"}, "missing_symbol", ("gone",)),
+            ({"test_a.py": "import m.sub\n"}, "import", ("m.sub",)),
+            ({"test_a.py": "raise OSError('no database')\n"}, "collection", ()),
+            ({"conftest.py": "from m import gone\n", "test_a.py": "def test(): pass\n"}, "missing_symbol", ("gone",)),
+        ),
     ],
 )
 def test_what_stopped_collection_is_told(execute, files: dict[str, str], kind: str, symbols: tuple[str, ...]) -> None:
@@ -153,7 +158,7 @@ def test_the_project_s_own_sitecustomize_and_path_still_load(execute) -> None:
     assert outcome.ok, outcome.detail
 
 
-@pytest.mark.parametrize("runner", ["make", "shell"])
+@pytest.mark.parametrize("runner", ["make", *thorough("shell")])
 def test_pytest_reports_from_behind_a_wrapper(execute, runner: str) -> None:
     files = {"Makefile": f"test:\n\t@{sys.executable} -m pytest -q\n", "test_a.py": "def test(): pass\n"}
     outcome = execute(files, "make", "test", runner=runner)

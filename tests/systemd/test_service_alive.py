@@ -182,6 +182,7 @@ def test_a_stop_interrupts_a_replay_leaves_no_process_and_the_job_goes_on_later(
     assert "drain" in service.learnd("show", str(job["id"]), "--json")
 
 
+@pytest.mark.thorough
 def test_a_drain_that_outlasts_the_units_patience_asks_for_more_and_gets_it(booted: Machine, service: Service) -> None:
     booted.run("ip", "link", "set", "lo", "up")
     mute = (
@@ -233,6 +234,7 @@ def test_the_user_unit_proves_a_run_drains_and_comes_back(booted: Machine, own: 
     own.becomes("active")
 
 
+@pytest.mark.thorough
 def test_doctor_knows_the_unit_in_use_and_each_way_in_which_it_is_not_what_it_should_be(
     booted: Machine, service: Service
 ) -> None:
