@@ -675,6 +675,7 @@ UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 def main() -> None:
     """Run the command line and exit."""
     sys.excepthook = _unforeseen
+    sys.unraisablehook = _left_behind
     for stream in (sys.stdout, sys.stderr):
         # A name that is not UTF-8 is shown, not raised.
         getattr(stream, "reconfigure", lambda **_: None)(errors="backslashreplace")
@@ -711,6 +712,12 @@ def _usage(error: Exception) -> int:
 def _fail(message: str, code: int) -> int:
     print(f"learnd: {clean(message)}", file=sys.stderr)
     return code
+
+
+def _left_behind(what: sys.UnraisableHookArgs) -> None:
+    """What breaks while Python tidies up, as a file does that Ctrl-C closed under its user: it changes nothing."""
+    if os.environ.get("LEARND_DEBUG"):
+        sys.__unraisablehook__(what)
 
 
 def _unforeseen(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

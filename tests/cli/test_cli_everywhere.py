@@ -214,6 +214,21 @@ def test_an_error_that_nobody_foresaw_is_one_line_and_a_traceback_on_request(pla
     assert "Traceback" in place.learnd("jobs", env={**broken, "LEARND_DEBUG": "1"}).err
 
 
+def test_what_breaks_while_python_tidies_up_is_told_on_request_only(place: CliPlace) -> None:
+    place.record()
+    (place.root / "sitecustomize.py").write_text(
+        "class Left:\n    def __del__(self): raise ZeroDivisionError('by hand')\n"
+        "import learnd.views.queries as q\n"
+        "found = q.Views.jobs\n"
+        "def jobs(*given, **named):\n    Left()\n    return found(*given, **named)\n"
+        "q.Views.jobs = jobs\n"
+    )
+    broken = {"PYTHONPATH": str(place.root), "PYTHONSAFEPATH": ""}
+    done = place.learnd("jobs", "--json", env=broken)
+    assert (done.code, done.json, done.err) == (0, [], "")
+    assert "by hand" in place.learnd("jobs", env={**broken, "LEARND_DEBUG": "1"}).err
+
+
 @pytest.mark.parametrize("line", ["--help", "jobs", "status"])
 def test_starting_imports_nothing_heavy(place: CliPlace, line: str) -> None:
     place.jobs_in(JobStatus.OVER_BUDGET, JobStatus.NEEDS_MANUAL_SCENARIO)
