@@ -77,6 +77,7 @@ def examine(place: Place) -> Iterator[Check]:
     if not isinstance(settings, Check):
         yield _sandbox(settings)
         yield _model_key(settings)
+        yield _packs(place, settings)
         yield _learning(settings)
         yield _approvers(settings)
         yield from _channels(settings)
@@ -235,6 +236,15 @@ def _disk(place: Place) -> Check:
             return disk_check(place, book.views)
     except Stop:
         return disk_check(place, None)  # what is wrong with the log, its own check says
+
+
+def _packs(place: Place, settings: Settings) -> Check:
+    from learnd.verbs.packs import pack_check  # brings the author's side
+
+    try:
+        return pack_check(place, settings)
+    except Stop as stop:
+        return Check("prompt packs", "warn", f"not looked at: {stop}")
 
 
 # --- the log and what hangs on it ---

@@ -147,7 +147,7 @@ def _span(store: SnapshotStore, span: str | None) -> tuple[str, str]:
             f"Next: git switch --detach {end[:12]}, then learnd learn --range {start[:12]}..HEAD"
         )
     if start == end:
-        raise Stop(f"the range {span} holds no commit", USAGE)
+        raise Stop(f"the range {span} holds no commit. Next: --range A..HEAD, with an earlier A", USAGE)
     return start, end
 
 

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from learnd.verbs.asking import settings_for
+from learnd.verbs.check import Check, ok
 from learnd.verbs.reading import place_of, reading
 from learnd.verbs.terminal import Column, note, print_json, say, table
 
 if TYPE_CHECKING:
     from learnd.locate import Place
+    from learnd.settings import Settings
 
 STAMP = 12
 
@@ -38,20 +40,42 @@ def packs(log: Path | None, *, as_json: bool) -> int:
     JSON: an array of `{name, source, folder, chosen, version, stamp, wrong}`.
     """
     place = place_of(log)
-    settings = settings_for(place)
-    wanted = {"prompt_pack": settings.prompt_pack, "patterns.librarian_pack": settings.patterns.librarian_pack}
+    wanted = _wanted(settings_for(place))
     rows = _rows(place, wanted)
-    chosen = [row for row in rows if row.chosen]
-    missing = {setting: name for setting, name in wanted.items() if name not in {row.name for row in chosen}}
+    missing = _missing(rows, wanted)
     if as_json:
         print_json([asdict(row) for row in rows])
     else:
         columns = [Column("NAME"), Column("VERSION"), Column("STAMP"), Column("FROM"), Column("STATE", shrink=True)]
         table(columns, [_cells(row) for row in rows])
-        for setting, name in missing.items():
-            say(f"there is no pack {name}, which the setting {setting} names. Next: set it to one of these")
+        for said in missing:
+            say(f"{said}. Next: set it to one of these")
         note("own ones go into prompt-packs/ beside config.toml")
-    return 1 if missing or any(row.wrong for row in chosen) else 0
+    return 1 if missing or any(row.wrong for row in rows if row.chosen) else 0
+
+
+def pack_check(place: Place, settings: Settings) -> Check:
+    """What `doctor` says of the packs that are chosen. Raises Stop where the log cannot be read."""
+    wanted = _wanted(settings)
+    rows = _rows(place, wanted)
+    wrong = [*_missing(rows, wanted), *(f"{row.name}: {row.wrong}" for row in rows if row.chosen and row.wrong)]
+    if wrong:
+        return Check("prompt packs", "fail", "; ".join(wrong), "learnd packs lists those that can be chosen")
+    return ok("prompt packs", f"{' and '.join(wanted.values())} can be used")
+
+
+def _wanted(settings: Settings) -> dict[str, str]:
+    """The chosen packs by the settings that name them."""
+    return {"prompt_pack": settings.prompt_pack, "patterns.librarian_pack": settings.patterns.librarian_pack}
+
+
+def _missing(rows: list[PackRow], wanted: dict[str, str]) -> list[str]:
+    there = {row.name for row in rows if row.chosen}
+    return [
+        f"there is no pack {name}, which the setting {setting} names"
+        for setting, name in wanted.items()
+        if name not in there
+    ]
 
 
 def _rows(place: Place, wanted: dict[str, str]) -> list[PackRow]:

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from learnd.verbs.packs import packs
+from learnd.locate import find
+from learnd.settings import read_settings
+from learnd.verbs.packs import pack_check, packs
 
 SHIPPED = Path(__file__).resolve().parents[2] / ".agent/prompt-packs/crystalizer-v1"
 
@@ -42,3 +44,11 @@ def test_a_pack_that_is_not_there_is_named_with_its_setting(config: Path, capsys
     (config / "config.toml").write_text('prompt_pack = "gone-v1"\n')
     assert packs(None, as_json=False) == 1
     assert "there is no pack gone-v1, which the setting prompt_pack names. Next:" in capsys.readouterr().out
+
+
+def test_doctor_fails_for_a_chosen_pack_that_cannot_be_used(config: Path) -> None:
+    checked = pack_check(find(None), read_settings())
+    assert (checked.state, checked.name) == ("fail", "prompt packs")
+    assert "mine-v1: pack.toml names it 'crystalizer-v1'" in checked.found
+    (config / "config.toml").write_text("")
+    assert pack_check(find(None), read_settings()).state == "ok"
