@@ -58,7 +58,7 @@ class Watcher:
 
     def start(self) -> None:
         try:
-            self._reader = InotifyFD()
+            reader = InotifyFD()
         except OSError as error:
             log.warning(
                 "inotify cannot be used: runs are found by sweeps only",
@@ -68,7 +68,8 @@ class Watcher:
             self._refused = True
             self._retry_at = time.monotonic() + RETRY_SECONDS
         else:
-            self._reader.start()
+            reader.start()
+            self._reader = reader  # not before: another thread asks whether it is alive
 
     def stop(self) -> None:
         reader, self._reader = self._reader, None

@@ -11,7 +11,8 @@ itself with a tree of folders loses some (version 7.1, each seen on a real tree)
 Invariants:
 
 - What appears in a folder before its watch stands is seen by the look into it, what appears later is heard.
-- A folder that was moved away is forgotten, and found anew where it arrives: no path is a former one.
+- A folder that was moved is watched under its new path as soon as its arrival is read. Until then, and if it left the
+  tree, what happens in it is told of under the old path: a look at what is there now, and no harm.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ from learnd.manifest.find import MAX_DEPTH
 warnings.filterwarnings("ignore", message="Callback with id .* already exists", category=RuntimeWarning)
 
 _FOLDER = InotifyConstants.IN_ONLYDIR | InotifyConstants.IN_DONT_FOLLOW
-_MASK = Mask(InotifyConstants.IN_CREATE | InotifyConstants.IN_MOVED_FROM | InotifyConstants.IN_MOVED_TO | _FOLDER)
+_MASK = Mask(InotifyConstants.IN_CREATE | InotifyConstants.IN_MOVED_TO | _FOLDER)
 _NO_ROOM = (errno.ENOSPC, errno.ENOMEM)
 
 
@@ -85,7 +86,9 @@ class Watches:
 
     def remove(self) -> None:
         with self._lock:
-            self._forget(list(self._paths))
+            placed = [(wd, self._id) for wd in self._paths]
+            self._paths.clear()
+            self._reader.remove_callbacks(placed)
 
     # --- called by the reader ---
 
@@ -97,14 +100,10 @@ class Watches:
         name = os.fsdecode(event.name)
         path = f"{folder}/{name}"
         if name == self._name:
-            if not event.is_moved_from:
-                self._appeared(path)
+            self._appeared(path)
         elif self._deep and event.is_directory:
-            if event.is_moved_from:
-                self._moved_away(path)
-            else:
-                for found in self._place(path):
-                    self._appeared(found)
+            for found in self._place(path):
+                self._appeared(found)
 
     def on_watch_deleted(self, wd: WatchDescriptor) -> None:
         with self._lock:
@@ -146,13 +145,3 @@ class Watches:
                 return False
             self._refused()
         return True
-
-    def _moved_away(self, path: str) -> None:
-        inside = f"{path}/"
-        with self._lock:
-            self._forget([wd for wd, at in self._paths.items() if at == path or at.startswith(inside)])
-
-    def _forget(self, descriptors: list[WatchDescriptor]) -> None:
-        for wd in descriptors:
-            del self._paths[wd]
-        self._reader.remove_callbacks([(wd, self._id) for wd in descriptors])
