@@ -260,7 +260,9 @@ def read_settings() -> Settings:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         file = config_file() or "the environment"
-        raise SettingsInvalid(f"setting {where}: {first['msg']} (from {file} or LEARND_*)") from error
+        unknown = first["type"] == "extra_forbidden"
+        said = "there is no such setting" if unknown else first["msg"].removeprefix("Value error, ")
+        raise SettingsInvalid(f"setting {where}: {said} (from {file} or LEARND_*)") from error
     except (SettingsError, OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         why = f"{error}: {error.__cause__}" if error.__cause__ else str(error)
         raise SettingsInvalid(f"{why} (from {config_file() or 'the environment'} or LEARND_*)") from error

@@ -145,7 +145,8 @@ def _consented(command: c.Promote, pattern: Pattern) -> Answer:
     before = {consent.user for consent in pattern.consents if consent.text_sha256 == command.text_sha256}
     missing = _missing(command, before | {person.user})
     if missing and person.user in before:
-        return Refused("already_endorsed", f"{_name(pattern)}: {person.user} consented already. Needed: {missing}")
+        said = f"{_name(pattern)}: {person.user} consented already. Needed: {missing}"
+        return Refused("already_endorsed", f"{said}. Next: who is needed types learnd promote {pattern.id[:8]}")
     told: dict[str, object] = {
         **signed(person),
         "manifest_path": command.manifest_path,

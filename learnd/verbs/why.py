@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from learnd.ids import short
+from learnd.verbs.beside import in_short
 from learnd.verbs.beside import pattern_of as pattern_as_told
 from learnd.verbs.groups import group_closes_at
 from learnd.verbs.jobs import pattern_of
@@ -156,6 +157,9 @@ def _undone(pattern: PatternRow | None) -> str:
 def _standing(book: Reading, row: PatternRow) -> str:
     """What brought a pattern where it is."""
     match row.status:
+        case "candidate":
+            said = in_short(pattern_as_told(book, row))
+            return f"waits for a person's word: {row.title}{f' ({said})' if said else ''}"
         case "quarantined":
             return f"stopped by gate {row.gate}: {row.detail}"
         case "edited":

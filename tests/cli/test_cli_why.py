@@ -139,9 +139,10 @@ def test_a_path_that_is_not_there_exits_2(place: CliPlace, repo: Path) -> None:
 
 
 def test_a_pattern_s_answer_says_what_brought_it_there(place: CliPlace) -> None:
-    ids = place.patterns_in(P.QUARANTINED, P.EDITED, P.STALE, P.EXPIRED, P.ACTIVE)
+    ids = place.patterns_in(P.QUARANTINED, P.CANDIDATE, P.EDITED, P.STALE, P.EXPIRED, P.ACTIVE)
     said = {status: str(why(place, identity[:8])["reason"]) for status, identity in ids.items()}
     assert said[P.QUARANTINED].startswith("stopped by gate grounding")
+    assert said[P.CANDIDATE].startswith("waits for a person's word: ")
     assert said[P.EDITED].startswith("its file was edited")
     assert said[P.STALE] == "what it cites changed: a.py"
     assert said[P.EXPIRED] == "nobody decided on it in time"
