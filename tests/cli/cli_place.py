@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from support import histories as h
+from support import warm
 
 from learnd.door import Door, Handled
 from learnd.repositories import register
@@ -63,10 +64,13 @@ class CliPlace:
         self._running: list[subprocess.Popen[str]] = []
 
     def learnd(self, *argv: str | Path, env: dict[str, str] | None = None, cwd: Path | None = None) -> Done:
-        """Run a verb to its end, without a terminal."""
+        """Run a verb to its end, without a terminal; in a Python of its own where the environment is the test's."""
+        if env is None:
+            done = warm.run(argv, env=self.env, cwd=cwd or self.root, timeout=PATIENCE_S)
+            return Done(done.returncode, done.stdout, done.stderr)
         done = subprocess.run(
             self._argv(argv), capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=PATIENCE_S,
-            cwd=cwd or self.root, env={**self.env, **(env or {})}, check=False,
+            cwd=cwd or self.root, env={**self.env, **env}, check=False,
         )  # fmt: skip
         return Done(done.returncode, done.stdout, done.stderr)
 

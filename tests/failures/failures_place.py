@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from daemon.daemon_process import Daemon, until
+from support import warm
 from support.repos import fix, make_repo, manifest, put_manifest
 
 from events.catalog import Event
@@ -159,6 +160,9 @@ class House:
 
     def learnd(self, *argv: str | Path, prefix: tuple[str, ...] = ()) -> Done:
         """Run a verb to its end."""
+        if not prefix:
+            done = warm.run(argv, env=self.env, cwd=self.root, timeout=90)
+            return Done(done.returncode, done.stdout, done.stderr)
         done = subprocess.run(
             self.argv(*argv, prefix=prefix), capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=90,
             cwd=self.root, env=self.env, check=False,

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support import warm
 
 from events.copies import head_of
 from events.database import open_reader
@@ -54,6 +55,8 @@ class Keep:
 
     def learnd(self, *argv: str | Path, prefix: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
         """Run a verb to its end, whatever that is."""
+        if not prefix:
+            return warm.run(argv, env=self.env, cwd=self.root, timeout=PATIENCE_S)
         command = [*prefix, sys.executable, "-m", "learnd", *map(str, argv)]
         return subprocess.run(
             command, env=self.env, cwd=self.root, capture_output=True, text=True, stdin=subprocess.DEVNULL,

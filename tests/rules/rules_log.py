@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 from support import histories as h
+from support import warm
 
 from learnd.door import Door, Handled
 from learnd.rules.rule import read, rule_name
@@ -71,8 +70,5 @@ class RulesLog:
 
     def learnd(self, *argv: str | Path, cwd: Path | None = None) -> Done:
         env = {"PATH": os.environ["PATH"], "HOME": str(self.root), "LEARND_STATE_DIR": str(self.state), "TZ": "UTC"}
-        done = subprocess.run(
-            [sys.executable, "-m", "learnd", *map(str, argv)], env=env, cwd=cwd or self.tree, capture_output=True,
-            text=True, stdin=subprocess.DEVNULL, check=False, timeout=120,
-        )  # fmt: skip
+        done = warm.run(argv, env=env, cwd=cwd or self.tree, timeout=120)
         return Done(done.returncode, done.stdout, done.stderr)
