@@ -93,6 +93,7 @@ def test_runs_in_new_nested_folders_are_all_heard(state: Path, repo: Path) -> No
     assert set(found) == wanted
 
 
+@pytest.mark.thorough
 def test_twenty_thousand_manifests_replaced_while_the_daemon_was_stopped_are_found_once_each(
     state: Path, repo: Path
 ) -> None:
