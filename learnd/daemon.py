@@ -218,7 +218,7 @@ class Daemon:
             if self._sweep.is_set() or time.monotonic() >= self._sweep_at:
                 self._sweep.clear()
                 self._sweep_at = time.monotonic() + self._settings.sweep_seconds
-                with _patient(self._sweep_again):
+                with _patient(self._not_recorded):
                     self._sweep_all(engine, watcher)
                 if not watcher.hears_all:
                     self._sweep_again()
@@ -227,7 +227,7 @@ class Daemon:
             except queue.Empty:
                 continue
             if news is not None:
-                with _patient(self._sweep_again):
+                with _patient(self._not_recorded):
                     self._hear(engine, *news)
 
     def _is_over(self, engine: Engine) -> bool:
@@ -241,6 +241,10 @@ class Daemon:
     def _sweep_again(self) -> None:
         """What is there may not have been heard, or not been recorded."""
         self._sweep_soon(max(UNHEARD_SECONDS, UNHEARD_SHARE * self._sweep_took))
+
+    def _not_recorded(self) -> None:
+        log.info("sweep asked for", reason="a run was not recorded")
+        self._sweep_again()
 
     def _hear(self, engine: Engine, tree: str, path: str) -> None:
         row = next((row for row in engine.views().work_trees() if row.path == tree), None)

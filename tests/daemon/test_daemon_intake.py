@@ -192,7 +192,7 @@ def test_a_run_that_could_not_be_recorded_when_it_was_heard_is_recorded_soon(sta
         with closing(sqlite3.connect(state / "events.db", isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
             put_manifest(repo, failed("run-1"))
-            until(lambda: "not recorded" in daemon.said(), "an append that was refused")
+            until(lambda: "a run was not recorded" in daemon.said(), "an append that was refused")
             assert not events(state, RunEnded)
             other.execute("ROLLBACK")
         daemon.waits_for(RunEnded)
