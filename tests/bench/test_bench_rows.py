@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from support.cases import thorough
 
 from bench.__main__ import ROWS, kept_in, measure_of, page, told
 from bench.measuring import Line, in_turns, quantile
@@ -21,7 +22,7 @@ def test_a_row_measures_learnd_and_its_peer(tmp_path: Path, row: str) -> None:
 
 
 @pytest.mark.sandbox
-@pytest.mark.parametrize("row", ["detect", "start", "job", "lab", "memory"])
+@pytest.mark.parametrize("row", ["job", "memory", *thorough("detect", "start", "lab")])
 def test_a_row_measures_a_real_daemon_or_real_replays(tmp_path: Path, row: str) -> None:
     lines = measure_of(row)(tmp_path, SMALL)
     assert all(line.what and line.learnd and line.peer and line.n for line in lines)

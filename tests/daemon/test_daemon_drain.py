@@ -25,6 +25,7 @@ from daemon_process import (
     registered,
     until,
 )  # fmt: skip
+from support.cases import thorough
 from support.repos import FIXED_CALC, git, make_repo, manifest, put_manifest, write
 
 from events.catalog import (
@@ -168,7 +169,7 @@ def test_a_kill_during_a_replay_leaves_nothing_running_costs_an_attempt_and_the_
     learned_once(state, sample.repo)
 
 
-@pytest.mark.parametrize("how", ["drain", "kill"])
+@pytest.mark.parametrize("how", ["kill", *thorough("drain")])
 def test_a_daemon_that_ends_just_when_a_sandbox_is_made_leaves_no_process(sample: Sample, how: str) -> None:
     """bwrap has a moment in which its death leaves a process that waits for ever; the next start ends those."""
     sample.complete()
@@ -204,6 +205,7 @@ def test_a_replay_that_takes_the_daemon_down_again_and_again_is_given_up_for_a_p
     sample.nothing_left()
 
 
+@pytest.mark.thorough
 def test_killed_after_each_event_of_a_proven_job_in_turn_it_ends_as_if_nothing_had_happened(sample: Sample) -> None:
     """The daemon is killed as soon as an event is in the log, and again at the next: nine crashes for one job."""
     state = sample.state
@@ -251,7 +253,7 @@ def reopened(daemon: Daemon, sample: Sample) -> None:
     daemon.waits_for(RunReopened)
 
 
-@pytest.mark.parametrize("ended", [dismissed, reopened])
+@pytest.mark.parametrize("ended", [dismissed, *thorough(reopened)])
 def test_a_job_that_ends_from_outside_has_its_replay_stopped_and_what_it_would_have_said_dropped(
     sample: Sample, ended: Callable[[Daemon, Sample], None]
 ) -> None:

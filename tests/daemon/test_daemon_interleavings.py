@@ -288,5 +288,5 @@ class Interleavings(RuleBasedStateMachine):
 
 TestInterleavings = Interleavings.TestCase
 TestInterleavings.settings = settings(
-    max_examples=12, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=6, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
 )

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from daemon_process import Daemon, events, recorded, until
+from support.cases import thorough
 from support.repos import fix, manifest, put_manifest
 
 from events.catalog import ApprovalAwaited, DaemonStarted, JobOpened, JobSkipped, RunEnded, SnapshotTaken
@@ -103,7 +104,7 @@ def test_a_reload_takes_up_new_settings_for_runs_to_come(state: Path, repo: Path
         assert daemon.end() == 0
 
 
-@pytest.mark.parametrize("text", ['trigger = "when it suits"\n', "trigger = \n", "no_such_setting = 1\n"])
+@pytest.mark.parametrize("text", ['trigger = "when it suits"\n', *thorough("trigger = \n", "no_such_setting = 1\n")])
 def test_settings_that_cannot_be_used_change_nothing_and_are_complained_of(state: Path, repo: Path, text: str) -> None:
     configure(state, 'trigger = "approved"\n')
     with Daemon(state) as daemon:

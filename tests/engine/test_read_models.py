@@ -54,7 +54,7 @@ def test_a_job_row_shows_the_status_of_the_fold(tmp_path: Path, status: JobStatu
     assert [record.type for record in last] == [row.because]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @for_all(commands=st.lists(st.sampled_from([*COMMANDS, *MACHINE]), max_size=40))
 def test_a_rebuild_gives_the_tables_that_the_appends_gave(
     tmp_path_factory: pytest.TempPathFactory, commands: list[Command]

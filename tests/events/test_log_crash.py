@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.cases import thorough
 
 from events.log import EventLog
 
@@ -93,7 +94,7 @@ def test_kill_9_loses_no_acknowledged_event(path: Path) -> None:
 
 
 @tracing
-@pytest.mark.parametrize("sync", [1, 3, 4, 5, 9])
+@pytest.mark.parametrize("sync", [4, 9, *thorough(1, 3, 5)])
 def test_killed_at_a_sync_the_log_holds_what_was_acknowledged(path: Path, sync: int) -> None:
     prefix = strace("-e", f"inject=fdatasync:signal=SIGKILL:when={sync}")
     with start(path, 20, *prefix) as writer:
@@ -124,7 +125,7 @@ def before_append(tmp_path_factory: pytest.TempPathFactory) -> dict[str, int]:
 
 @tracing
 @pytest.mark.parametrize("followed", [False, True], ids=["alone", "followed"])
-@pytest.mark.parametrize(("sync", "failures"), [(3, 1), (5, 1), (5, 2), (5, 3)])
+@pytest.mark.parametrize(("sync", "failures"), [(3, 1), (5, 2), *thorough((5, 1), (5, 3))])
 def test_failed_syncs_are_settled_one_way_or_the_other(
     path: Path, before_append: dict[str, int], sync: int, failures: int, followed: bool
 ) -> None:

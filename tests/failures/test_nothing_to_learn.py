@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from failures_place import House
+from support.cases import thorough
 from support.repos import CALC, fix, git, write
 
 from events.catalog import JobRequeued, JobSkipped, PatternStaged
@@ -49,8 +50,8 @@ def tombstone(house: House) -> str:
 @pytest.mark.parametrize(
     ("run", "cause"),
     [
-        (no_change, "empty_diff"), (own_work, "own_work"), (not_attributable, "not_attributable"),
-        (tombstone, "tombstone"),
+        (own_work, "own_work"), (tombstone, "tombstone"),
+        *thorough((no_change, "empty_diff"), (not_attributable, "not_attributable")),
     ],
 )  # fmt: skip
 def test_what_has_nothing_to_teach_is_moved_by_nothing_and_the_reply_says_so(house: House, run, cause: str) -> None:  # type: ignore[no-untyped-def] # one of the functions above

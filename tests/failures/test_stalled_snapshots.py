@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from daemon.daemon_process import block
 from failures_place import House
+from support.cases import thorough
 from support.repos import write
 
 from events.catalog import SnapshotStalled, SnapshotTaken, TarballRebuilt
@@ -52,8 +53,8 @@ def tag_deleted(house: House, job: str, record: SnapshotRecord) -> None:
 @pytest.mark.parametrize(
     ("harm", "cause"),
     [
-        (tarball_tampered_with, "digest"), (tarball_deleted, "missing"), (diff_tampered_with, "diff"),
-        (tag_deleted, "missing"),
+        (tarball_tampered_with, "digest"), (tag_deleted, "missing"),
+        *thorough((tarball_deleted, "missing"), (diff_tampered_with, "diff")),
     ],
 )  # fmt: skip
 def test_what_an_intact_tree_can_mend_is_mended_by_the_command_that_why_prints(
@@ -157,6 +158,7 @@ def test_a_stored_object_that_rots_while_a_person_is_waited_for_stalls_the_job_b
     house.learnd("dismiss", job[:8], "--reason", "seen enough")
 
 
+@pytest.mark.thorough
 def test_a_job_that_stalls_twice_is_mended_twice_also_without_a_daemon(tmp_path: Path) -> None:
     house = House(tmp_path, LEARND_TRIGGER="approved")
     with house.at_work():

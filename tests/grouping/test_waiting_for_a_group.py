@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from group_place import RATES, TOTALS, Shop, closed, held, names, opened, status, work
+from support import warm
 
 from learnd.engine import Engine
 from learnd.harvest.snapshot import verify_snapshot
@@ -94,8 +94,7 @@ def learnd(root: Path, *argv: str) -> subprocess.CompletedProcess[str]:
         "PATH": os.environ["PATH"], "HOME": str(root), "XDG_CONFIG_HOME": str(root / "config"), "TZ": "UTC",
         "LEARND_STATE_DIR": str(root / "state"), "LEARND_VALIDATION__MODE": "grouped", "LANG": "C.UTF-8",
     }  # fmt: skip
-    argv_ = [sys.executable, "-P", "-m", "learnd", *argv]
-    return subprocess.run(argv_, env=env, capture_output=True, text=True, timeout=90, check=False)
+    return warm.run(argv, env=env, cwd=root, timeout=90)
 
 
 def test_people_are_told_until_when_a_job_waits_and_with_whom(tmp_path: Path) -> None:

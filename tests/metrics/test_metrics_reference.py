@@ -97,7 +97,7 @@ def alike(found: Any, expected: Any, where: str = "") -> None:
         assert found == expected, where
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @for_all(
     steps=st.lists(st.tuples(STEPS, PAUSES), max_size=12),
     since=MOMENTS,

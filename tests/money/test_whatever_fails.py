@@ -41,7 +41,7 @@ FAULTS: dict[str, Behaviour] = {
 
 @pytest.mark.sandbox
 @pytest.mark.usefixtures("no_pauses")
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(st.sampled_from(sorted(FAULTS)), min_size=3, max_size=14), st.sampled_from([0.06, 0.15, 5.0]))
 def test_whatever_a_model_answers_its_calls_stay_within_budget_and_caps(
     endpoint: Model, proven: Path, names: list[str], cap: float
