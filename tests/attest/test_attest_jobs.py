@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from support import warm
 from support.cases import thorough
 
 from events.log import EventLog
@@ -29,9 +30,8 @@ class Learned:
     job: Job
 
     def learnd(self, *words: str) -> subprocess.CompletedProcess[str]:
-        argv = [sys.executable, "-P", "-m", "learnd", *words, "--log", str(self.folder / "state")]
         environ = {"PATH": os.environ["PATH"], "HOME": str(self.folder), "XDG_CONFIG_HOME": str(self.folder / "config")}
-        return subprocess.run(argv, capture_output=True, text=True, env=environ, check=False, timeout=300)
+        return warm.run([*words, "--log", self.folder / "state"], env=environ, cwd=self.folder, timeout=300)
 
     def problems(self) -> dict[str, str]:
         """What `verify JOB` says of each thing, its exit code held against it."""
