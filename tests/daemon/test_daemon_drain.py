@@ -124,7 +124,7 @@ def learned_once(state: Path, repo: Path) -> None:
         store = engine.place.store(job.repo_id, job.repo_path).git_dir
         assert len(git(store, "tag", "--list", "learning-snapshot-*").split()) == 1
         engine.log.verify()
-    files = [p.relative_to(repo / ".agent/patterns") for p in (repo / ".agent/patterns").rglob(f"*{pattern.id[:8]}*")]
+    files = [p.relative_to(repo / ".agent/patterns") for p in (repo / ".agent/patterns").rglob(f"*{pattern.id[:8]}.md")]
     assert [file.parts[0] for file in files] == ["candidates"]
     assert block(Path(job.manifest_path))["crystalizer"]["status"] == "succeeded"
 
