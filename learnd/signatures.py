@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Collection, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from importlib.metadata import version
 
 import structlog
@@ -120,11 +120,15 @@ class Signatures:
     @contextmanager
     def _opened(self) -> Iterator[sqlite3.Connection]:
         """The file in one transaction; what SQLite cannot do with it is not done."""
-        try:
-            with closing(self._connect()) as connection, connection:
-                yield connection
-        except (sqlite3.Error, OSError) as error:
-            log.warning("all manifests are looked at again after the next start", reason=f"{self._file}: {error}")
+        with closing(self._connect()) as connection:
+            try:
+                with connection:
+                    yield connection
+            except sqlite3.Error as error:
+                self._warn(error)
+
+    def _warn(self, error: Exception) -> None:
+        log.warning("all manifests are looked at again after the next start", reason=f"{self._file}: {error}")
 
     def _connect(self) -> sqlite3.Connection:
         """A connection to the file, made anew where it is damaged; to memory where no file can be."""
@@ -132,8 +136,10 @@ class Signatures:
             try:
                 connection = sqlite3.connect(place)
                 connection.executescript(_TABLES)
-            except sqlite3.DatabaseError:
-                self._file.unlink(missing_ok=True)
+            except sqlite3.DatabaseError as error:
+                self._warn(error)
+                with suppress(OSError):  # memory then, as where no file can be
+                    self._file.unlink(missing_ok=True)
             else:
                 return connection
         memory = sqlite3.connect(":memory:")

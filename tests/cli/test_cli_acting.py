@@ -235,7 +235,8 @@ def test_once_exits_1_when_a_fault_of_the_machine_holds_a_job(place: CliPlace) -
 
     identity = place.jobs_in(S.VALIDATED)[S.VALIDATED]
     place.record(RaiseFault("rate_limit", "too many requests"))
-    done = place.learnd("once")
+    # Nobody listens there: the fault can only stand.
+    done = place.learnd("once", env={"OPENAI_API_KEY": "k", "OPENAI_BASE_URL": "http://127.0.0.1:9/v1"})
     assert done.code == 1
     assert done.out == "fault rate_limit: too many requests; 1 job waits for it. Next: learnd doctor\n"
     assert place.learnd("why", identity, "--json").json["next"] == "learnd doctor"

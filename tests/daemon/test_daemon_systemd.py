@@ -60,7 +60,7 @@ def configure(state: Path, text: str) -> None:
 
 def reload(daemon: Daemon) -> None:
     """SIGHUP, and wait until it serves again."""
-    boots = daemon.boots()
+    boots = until(daemon.boots, "a daemon that says that it serves, which comes after its first answer")
     daemon.signal(signal.SIGHUP)
     until(lambda: daemon.boots() > boots, "a daemon that serves again")
 

@@ -265,7 +265,7 @@ def test_pattern_files_planted_as_links_are_left_alone(here: Place) -> None:
     changed_run(here)
     folder_ = here.repo / ".agent/patterns/candidates"
     job = here.settle()
-    (file,) = folder_.iterdir()
+    (file,) = folder_.glob("*.md")
     text = file.read_text()
     for plant in (to_file, pipe, endless, folder):
         plant(file, here.outside)
