@@ -77,7 +77,8 @@ class Writing:
     def run(self, fault: Fault | None = None, prefix: Sequence[str] = ()) -> tuple[int, list[str]]:
         """One writer to its end: exit code and lines. What it acknowledged is written down."""
         argv = [*(fault.prefix if fault else prefix), sys.executable, "-P", str(WRITER), str(self.path), str(JOBS)]
-        environ = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"}
+        # A fault must not strike while byte code is written: whatever runs from this checkout would load the torn file.
+        environ = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}", "PYTHONDONTWRITEBYTECODE": "1"}
         done = subprocess.run(argv, env=environ, capture_output=True, text=True, check=False)
         whole = [line for line in done.stdout.splitlines(keepends=True) if line.endswith("\n")]
         lines = [line for line in whole if line.split(maxsplit=1)[0] in SAID]

@@ -173,8 +173,8 @@ http.server.HTTPServer(("127.0.0.1", 9003), Answer).serve_forever()
     assert (served.down, served.results[0].output) == (None, b"True\n")
     assert '"GET /up?a=b HTTP/1.1" 503' in served.said["slow"]
     assert '"GET /up?a=b HTTP/1.1" 200' in served.said["slow"]
-    never = serve([python("slow", slow.replace("> 0.4", "> 60"), health="http://localhost:9003/", ready_s=0.5)], "pass")
-    assert never.down == Down("slow", "is not up after 0.5 s: http://localhost:9003/ answers 503")
+    never = serve([python("slow", slow.replace("> 0.4", "> 60"), health="http://localhost:9003/", ready_s=2)], "pass")
+    assert never.down == Down("slow", "is not up after 2 s: http://localhost:9003/ answers 503")
     hangs = serve([python("file", file, health=("sleep", "60"), ready_s=0.3)], "pass")
     assert hangs.down is not None
     assert hangs.down.why.endswith("its health check does not end")
