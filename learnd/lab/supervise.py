@@ -34,6 +34,8 @@ CHUNK = 65536
 TICK_MS = 20
 CHECK_PAUSE_S = 0.03
 """Between two looks at whether a service is up."""
+SHORT_LOOK_S = 0.25
+"""A look that the deadline leaves less time than this is cut short, and says less than the one before it."""
 STILL_UP_S = 10.0
 """For a look at whether a service that went to the background still answers."""
 
@@ -184,12 +186,17 @@ class Supervisor:
             raise Down(what["name"], f"cannot be started: {error}") from error
         self.services.append(service)
         self._listen(service, {"service": service.name})
-        why: str | None = "it was never looked at"
-        while why:
+        why: str | None = None
+        heard = "it was never looked at"
+        looked = False
+        while why or not looked:
             left = deadline - time.monotonic()
             if left <= 0:
-                raise Down(service.name, f"is not up after {what['ready_s']:g} s: {why}")
+                raise Down(service.name, f"is not up after {what['ready_s']:g} s: {heard}")
             why = self._look(service, left)
+            if why and (left > SHORT_LOOK_S or not looked):
+                heard = why
+            looked = True
             self._all_there()
             self._pump(CHECK_PAUSE_S if why else 0)
         tell({"up": service.name})
