@@ -31,8 +31,8 @@ BIN := .venv/bin
 READY := .venv/.ready
 PRODUCER := .interop/node_modules/@kbediako/codex-orchestrator
 
-# One more than there are cores: many tests wait for a daemon, a pause or a server.
-WORKERS ?= $(shell echo $$(( $$(nproc 2>/dev/null || echo 2) + 1 )))
+# Two more than there are cores: many tests wait for a daemon, a pause or a server.
+WORKERS ?= $(shell echo $$(( $$(nproc 2>/dev/null || echo 2) + 2 )))
 
 # Root installs with apt, so does whoever needs no password for sudo; everybody else is told what to type.
 AS_ROOT = as_root() { if [ "$$(id -u)" = 0 ]; then "$$@"; else sudo -n "$$@"; fi; }; \
