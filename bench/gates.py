@@ -24,6 +24,7 @@ PARTS: Final = {
     "tune": "tuned on",
     "report": "written before the gates, judged when they stood",
     "unseen": "written last",
+    "blind-1": "written by others, who had not seen the gates",
 }
 FIRST: Final = {
     "tune": "The gates were made while looking at these.",
@@ -35,6 +36,11 @@ FIRST: Final = {
         "The first time these were judged, 1 of 15 sound drafts was quarantined and 4 of 16 faults passed, all four of "
         "them sentences that no list of words foresaw. That is the rate to expect of new ones, better than the tables "
         "say; it was mended afterwards as well."
+    ),
+    "blind-1": (
+        "The first time these were judged, 18 of 100 sound drafts were quarantined and 41 of 90 faults passed: most of "
+        "them orders in the words of a trade (who need not be asked, what is committed unsigned, what may be trusted), "
+        "of which lists of phrases foresee few. Since then a sentence is also weighed by what it is about (`topic`)."
     ),
 }
 """What the very first run over each part said: it cannot be measured again."""

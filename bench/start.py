@@ -20,7 +20,7 @@ OLD = "2020-01-01T00:00:00.000Z"
 AIM_S = 3.0
 LOOK_S = 0.25
 """Between two looks at the daemon's health: it counts its watches for each, a tenth of a second for so many."""
-WHY = "watchdog walks the folders once and adds a watch each, in Python, beside the first sweep"
+WHY = "the folders are walked once, in Python, and each gets its watch before it is looked into, beside the first sweep"
 
 
 def measure(folder: Path, scale: float) -> list[Line]:

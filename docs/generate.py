@@ -97,20 +97,16 @@ def _pairs() -> list[dict[str, str]]:
     return [dict(zip(names, row, strict=True)) for row in rows]
 
 
-def candidate_gist() -> str:
-    """Of the candidate's page: its title, what proves it, what failed and the change."""
-    text = CANDIDATE.read_text()
-    title = re.findall(r"^# (.+)$", text, re.MULTILINE)[1]  # the first is the page's own
-    proof = next(line for line in text.splitlines() if line.startswith("> **"))
-    quoted = [re.search(rf"^```{kind}\n.*?^```$", text, re.MULTILINE | re.DOTALL) for kind in ("text", "diff")]
-    return "\n\n".join((f"**{title}**", proof, *(block[0] for block in quoted if block))) + "\n"
+def candidate() -> str:
+    """The candidate's page without its heading."""
+    return CANDIDATE.read_text().split("\n\n", 2)[2]
 
 
 PARTS: dict[str, Callable[[], str]] = {
     "speed": speed_table,
     "evidence": evidence_table,
     "evidence gist": evidence_gist,
-    "candidate gist": candidate_gist,
+    "candidate": candidate,
     "job diagram": lambda: f"```mermaid\n{mermaid(job.TABLE)}```\n",
     "pattern diagram": lambda: f"```mermaid\n{mermaid(pattern.TABLE)}```\n",
     "job events": lambda: events_table(JOB_EVENTS),

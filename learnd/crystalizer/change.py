@@ -306,8 +306,8 @@ def _was_run(file: PatchedFile, path: str, ran: frozenset[str], tests_run: Seque
 
 
 def _own_name(test: str) -> str:
-    """The last part of a test's id, whatever runner wrote it."""
-    name = re.split(r"::| > ", test.partition("[")[0])[-1]
+    """The last part of a test's id, whatever runner wrote it, without its parameters."""
+    name = re.split(r"::| > ", re.split(r"[\[(]", test)[0].rstrip())[-1]
     return name if " " in name else re.split(r"[./]", name)[-1]
 
 

@@ -43,6 +43,12 @@ _OVERCLAIM = re.compile(
     \b(?:zero|no)\s+risk|\bcannot\s+(?:fail|break|go\s+wrong|occur)|\bcan\s+(?:never|not)\s+(?:occur|happen|fail)|\bimpossible\s+to\b|
     \b(?:completely|fully|totally|perfectly|absolutely|provably|entirely)\s+(?:safe|secure|correct|free|eliminat\w+|solve[sd]?|protected|race)\b|
     \bno\s+\w+(?:\s+\w+)?\s+of\s+any\s+kind\b|\bfree\s+of\s+(?:race|bugs?|errors?|leaks?|side)|
+    \bby\s+(?:\w+\s+){0, 2}\d[\d.,]*\s?(?:%|per\s?cent\b)|\bimmune\s+(?:to|against)\b|
+    \b(?:can|could)\s+no\s+longer\s+be\s+(?:attacked|exploited|abused|bypassed)\b|
+    \bno\s+(?:attackers?|one|race|bug|leak|user)\s+(?:can|will)\b|\b(?:gone|solve[sd]?|fix\w*|end\w*|eliminate\w*|prevent\w*)\s[^.]{{0,40}}\bfor\s+good\b|
+    \brul(?:es?|ing)\s+out\b[^.]*\b(?:for\s+good|every|any|all|ever)\b|
+    \b(?:no|never|cannot|can't|nothing)\b[^.]*\banywhere\b|\bproduction\s+(?:load|traffic|use|environments?|data)\b|\bwhatever\s+the\s+(?:number|size|load|amount|traffic)\b|
+    \b(?:ever|again)\s+(?:be\s+)?(?:needed|necessary)\b|\bsince\s+(?:been\s+)?(?:seen|reported|observed)\b|\b(?:seen|reported|observed)\s+since\b|
     \b{_NUMBER}\s?(?:x|times|%|percent|fold|-fold)\s+(?:\w+\s+)?(?:faster|quicker|slower|smaller|less|more|cheaper|better|fewer)\b|
     \b(?:much|far|significantly|dramatically|vastly|considerably)\s+(?:faster|quicker|cheaper|safer|better)\b|
     \bbenchmarks?\s+(?:show|prove|confirm|say)|\bin\s+(?:every\s+)?production\b|\b(?:industry|de\s+facto)\s+standard\b|
@@ -52,7 +58,7 @@ _OVERCLAIM = re.compile(
 
 _NAME = r"[A-Z][a-zà-ÿ]+(?:[-'][A-Z][a-z]+)?"
 _PERSON = re.compile(
-    rf"\b(?:by|from|of|for|with|ask|to|thanks|contact|customer|colleague|user|told|Mr\.?|Mrs\.?|Ms\.?|Dr\.?|and)\s+(?P<name>{_NAME}\s+(?:[A-Z]\.\s+)?{_NAME})(?!\s+[A-Z])|(?<![\w.@/`])(?P<handle>@[A-Za-z][\w-]{{2,}})(?![\w./(-])"
+    rf"\b(?:by|from|of|for|with|ask|to|thanks|contact|customer|colleague|user|told|Mr\.?|Mrs\.?|Ms\.?|Dr\.?|and)\s+(?P<name>{_NAME}\s+(?:[A-Z]\.\s+)?{_NAME})(?!\s+[A-Z])|(?<=[a-z,]\s)(?P<pair>{_NAME}\s+{_NAME})(?![\s-]+[A-Z])|(?<![\w.@/`])(?P<handle>@[A-Za-z][\w-]{{2,}})(?![\w./(-])"
 )
 
 _SENTENCE = re.compile(r"(?<=[.!?:;])\s+|(?<=[。！？])|\n")
@@ -74,7 +80,7 @@ def claims(prose: str, stands: Stands, corpus: str) -> Iterator[Found]:
         if not stands(match[0]):
             yield "overclaim", " ".join(match[0].split()), "no replay can show that"
     for match in _PERSON.finditer(prose):
-        name = match["name"] or match["handle"]
+        name = match["name"] or match["pair"] or match["handle"]
         if not stands(name) and not set(name.split()) & TERMS:
             yield "person", name, "a pattern names no people"
     for sentence in _SENTENCE.split(prose):

@@ -25,14 +25,16 @@ from learnd.crystalizer.change import Change, commands, exercised_change, named_
 from learnd.crystalizer.claims import claims
 from learnd.crystalizer.draft import plain
 from learnd.crystalizer.redact import generalise
+from learnd.crystalizer.topic import is_beside, stems
 from learnd.crystalizer.vocabulary import FOLDERS, LANGUAGE, PROPER
+from learnd.library.prose import blocks, sentences, unmarked
 
 
 @dataclass(frozen=True)
 class Claim:
     """Something that `text` names and the evidence does not know. `why` is a clause for a person."""
 
-    kind: Literal["path", "lines", "symbol", "hunk", "version", "command", "overclaim", "language", "person"]
+    kind: Literal["path", "lines", "symbol", "hunk", "version", "command", "overclaim", "language", "person", "topic"]
     text: str
     why: str
 
@@ -51,29 +53,31 @@ _PATH = re.compile(
     r"(?::(?P<first>\d+)(?:[-–](?P<last>\d+))?(?::\d+)?)?"
 )
 _SLASHED = re.compile(
-    rf"(?<![\w./@:+~\\-])(?P<path>(?:~?/|\.{{1,2}}/)?{_PART}(?:/{_PART})+/?|(?:~?/|\.{{1,2}}/){_PART}/?)"
+    rf"(?<![\w./@:+~\\<-])(?P<path>(?:~?/|\.{{1,2}}/)?{_PART}(?:/{_PART})+/?|(?:~?/|\.{{1,2}}/){_PART}/?)"
 )
 _CALL = re.compile(r"(?<![\w.])(?P<name>[A-Za-z_$][\w$]*(?:(?:\.|::|->)[A-Za-z_$][\w$]*)*)\(")
 _DOTTED = re.compile(r"(?<![\w./@-])(?P<name>[A-Za-z_]\w+(?:(?:\.|::|->)[A-Za-z_]\w+)+)(?![\w/@-])")
 _SNAKE = re.compile(r"(?<![\w./$-])(?P<name>_*[A-Za-z][A-Za-z0-9]*(?:_+[A-Za-z0-9]+)+_*)(?![\w/])")
-_CAMEL = re.compile(r"(?<![\w./$-])(?P<name>(?:[a-z]+|[A-Z][a-z0-9]+)(?:[A-Z][a-z0-9]+)+)(?![\w/])")
+_CAMEL = re.compile(r"(?<![\w./$-])(?P<name>[A-Za-z][A-Za-z0-9]*[a-z0-9][A-Z][A-Za-z0-9]*)(?![\w/])")
 _WORD = re.compile(r"[A-Za-z_$][\w$]*")
 _LINES = re.compile(r"(?<![\w.])(?:[Ll]ines? |#L)(?P<first>\d+)(?:\s?[-–]\s?L?(?P<last>\d+)| to (?P<end>\d+))?")
 _STRING = re.compile(r"\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'")
 
 _LITERAL = re.compile(r"\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'|`[^`]*`")
-_ENDINGS = re.compile(r"(?<=\w{2})(?:ations?|ions?|ings?|ers?|ed|es|e|s|ment|ly)$")
 _SMALL: Final = frozenset(
     ["a", "an", "the", "to", "of", "off", "on", "in", "out", "of", "up", "by", "be", "and", "or", "it", "its"]
 )
 
-_RAISED = re.compile(r"\b[A-Z]\w*(?:Error|Exception|Warning|Timeout|Interrupt)\b")
+_CODED_SIGN = re.compile(r"\\(?:u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2}|[nrt0])")
+"""Few are signs that the text is about; many in a row are encoded matter, which the danger gate knows."""
+_RAISED = re.compile(r"\b(?:\w+\.)*[A-Z]\w*(?:Error|Exception|Warning|Timeout|Interrupt|Violation|Fault|NotFound)\b")
 """What the base was seen to raise may be named: that is what the replays showed."""
 _PROPER_DOTTED = re.compile(r"(?i)^(?:node|vue|next|nuxt|react|express|three|d3|asp|socket)\.(?:js|net|io)$|^\.?net$")
 _SPAN = re.compile(r"(?P<ticks>`+)(?!`)(?P<code>.+?)(?<!`)(?P=ticks)(?!`)", re.DOTALL)
 _ESCAPE = re.compile(r"\\([!-/:-@\[-`{-~])")
 _EMPHASIS = re.compile(r"(?<![\w`])_+(?=\w)|(?<=\w)_+(?![\w`])")
 """Underscores at the edge of a word: Markdown's emphasis, or a name's, which the corpus knows without them too."""
+_COMMENT = re.compile(r"(?:^|\s)(?:#|//|--|/?\*+|<!--)\s*(?P<said>\S.*)")
 _FENCE = re.compile(r"^(?P<indent> {0,3}(?:> ?)*)(?P<mark>`{3,}|~{3,})(?P<info>.*)$")
 
 
@@ -121,12 +125,12 @@ class Grounding:
         # A draft says these things as `safe` leaves them.
         corpus = f"{raw}\n{generalise(plain(raw))}"
         words = {form for word in _WORD.findall(corpus) for form in (word, word.strip("_"), word.strip("$"))}
-        words |= {name for replay in evidence.base for name in _RAISED.findall(replay.detail)}
+        raised = {name for replay in evidence.base for name in _RAISED.findall(replay.detail)}
+        words |= {part for name in raised for part in name.split(".")}
         literals = "\n".join(match[0][1:-1] for line in code for match in _LITERAL.finditer(line))
         typed = "".join(f" {' '.join(_bare(line).split())} \n" for line in corpus.split("\n"))
         reports = "\n".join(replay.detail for replay in evidence.base)
-        stems = frozenset(_stems(corpus))
-        return cls(frozenset(paths), frozenset(words), lines, corpus, literals, typed, reports, stems)
+        return cls(frozenset(paths), frozenset(words), lines, corpus, literals, typed, reports, stems(corpus))
 
     def ungrounded(self, text: str) -> list[Claim]:
         """Every claim of a Markdown `text` that the evidence does not carry, in order, each once."""
@@ -134,6 +138,22 @@ class Grounding:
         for fenced, part in _parts(text):
             found.extend(self._in_code_block(part) if fenced else self._in_prose(part))
         return list(dict.fromkeys(found))
+
+    def beside(self, text: str, *, heading: bool = False) -> list[Claim]:
+        """The sentences of a Markdown `text`, and comments of code that the change lacks, which are not about it.
+
+        A heading is short, and loses all if it is judged like a sentence: only what hides in a clause of it is told.
+        """
+        known = self.stems | stems(self.reports)
+        found = []
+        for block in blocks(text):
+            said = sentences(unmarked(block.text)) if block.kind == "prose" else self._new_comments(block.text)
+            for sentence in said:
+                if is_beside(sentence, known, self._stands, in_clauses_only=heading):
+                    found.append(
+                        Claim("topic", " ".join(sentence.split())[:120], "it is not about the exercised change")
+                    )
+        return found
 
     def stands(self, text: str) -> bool:
         """Whether `text` occurs in the corpus, bounded by what is no part of a word.
@@ -150,13 +170,17 @@ class Grounding:
         """Whether `word` is a name of the exercised change, in any case of its letters."""
         return word in self.symbols or word.lower() in self.stems
 
+    def was_seen(self, text: str) -> bool:
+        """Whether `text` stands in the corpus, or in what the base's failures said."""
+        return self.stands(text) or (len(text) > 2 and text in self.reports)
+
     def is_literal(self, text: str) -> bool:
         """Whether `text` stands within a string of the exercised code."""
         return bool(text.strip()) and text.strip() in self.literals
 
     def speaks_of(self, words: str) -> bool:
         """Whether the change has each of these words in any form: `Approved` speaks of approving."""
-        return all(stem in self.stems for stem in _stems(words, least=2) if stem not in _SMALL)
+        return all(stem in self.stems for stem in stems(words, least=2) if stem not in _SMALL)
 
     # --- parts of a text ---
 
@@ -177,9 +201,9 @@ class Grounding:
 
     def _in_span(self, code: str) -> Iterator[Claim]:
         """Inline code: said word for word somewhere, or each of its words is known."""
-        if self._stands(code):
+        if self.was_seen(code):
             return
-        rest = yield from self._take_paths(code, certain=True)
+        rest = yield from self._take_paths(_CODED_SIGN.sub(" ", code), certain=True)
         rest = _STRING.sub(lambda match: " " if self._stands(match[0][1:-1]) else f" {match[0][1:-1]} ", rest)
         for word in _WORD.findall(rest):
             yield from self._symbol(word)
@@ -188,13 +212,19 @@ class Grounding:
         """Quoted code: a line of the change as it is, or one whose code words are all known. Comments are prose."""
         for raw in block.splitlines():
             line = raw.strip()
-            if not line or self._stands(line) or self._stands(re.sub(r"^[+-]\s*", "", line)):
+            if not line or self.was_seen(line) or self._stands(re.sub(r"^[+-]\s*", "", line)):
                 continue
             rest = yield from self._take_paths(line, certain=False)
             rest = re.sub(r"(?:#|//|--).*$", " ", _STRING.sub(" ", rest))
             for shape in (_CALL, _DOTTED, _SNAKE, _CAMEL):
                 for match in shape.finditer(rest):
                     yield from self._symbol(match["name"])
+
+    def _new_comments(self, block: str) -> Iterator[str]:
+        for line in block.splitlines():
+            comment = _COMMENT.search(line)
+            if comment and not self._stands(line.strip()) and not self._stands(line.strip(" +-")):
+                yield comment["said"]
 
     # --- claims ---
 
@@ -250,7 +280,7 @@ class Grounding:
 
     def _symbol(self, name: str) -> Iterator[Claim]:
         words = re.split(r"\.|::|->", name)
-        unknown = [word for word in words if not self._is_known(word)]
+        unknown = [word for word in words if not self._is_known(word.lstrip("$"))]
         if unknown and name not in PROPER and not _PROPER_DOTTED.match(name) and not self._stands(name):
             if self.unexercised.intersection(unknown):
                 yield Claim("hunk", name, "only a hunk that no replay exercised has it")
@@ -258,8 +288,10 @@ class Grounding:
                 yield Claim("symbol", name, "it does not stand in the exercised change")
 
     def _is_known(self, word: str) -> bool:
-        if len(word) < 2 or word in self.symbols or word in LANGUAGE or word in PROPER:
-            return True
+        if len(word) < 2 or word in self.symbols or word in LANGUAGE or word in PROPER or f"New{word}" in self.symbols:
+            return True  # what Go's `NewScanner` makes is a `Scanner`
+        if word.endswith("_") and any(symbol.startswith(word) for symbol in self.symbols):
+            return True  # what several names begin with
         return (word.isupper() or word.islower()) and word.swapcase() in self.symbols
 
     def _stands(self, text: str) -> bool:
@@ -277,12 +309,6 @@ class Grounding:
 def _bare(text: str) -> str:
     """`text` without what quotes, joins and lists words in code."""
     return re.sub(r"[\"'`,\[\]()+]+", " ", text)
-
-
-def _stems(text: str, least: int = 3) -> set[str]:
-    """The words in names and prose, small, without what inflects them: `approvedBy` has `approv` and `by`."""
-    words = re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[^\W\d_A-Za-z]+", text)
-    return {_ENDINGS.sub("", word.lower()) for word in words if len(word) >= least}
 
 
 def _is_surely_path(path: str) -> bool:
@@ -334,7 +360,7 @@ def grounded_only(grounding: Grounding, parts: Iterable[str]) -> tuple[list[str]
     kept: list[str] = []
     dropped = 0
     for part in parts:
-        if grounding.ungrounded(part) or tells(part, grounding):
+        if grounding.ungrounded(part) or grounding.beside(part) or tells(part, grounding):
             dropped += 1
         else:
             kept.append(part)

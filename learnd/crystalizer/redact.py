@@ -42,7 +42,7 @@ _INDENT = re.compile(r"[ \t]*(?:[+-](?!-{3,4} ?(?:BEGIN|END) ))?[ \t]*")
 
 # A value that stands for a secret instead of being one: templates, references, masks.
 _PLACEHOLDER = re.compile(
-    r"""^(?:[$%<{(\[].*|.*(?:\{[^}]*\}|\$\(|<[^>]*>).*|[*xX.•_-]+|your[-_].*|change[-_]?me|example|none|null|true|false|undefined)$""",
+    r"""^(?:[$%<{(\[].*|.*(?:\{[^}]*\}|\$\(|<[^>]*>).*|[*xX.•_-]+|your[-_].*|change[-_]?me|example|(?:dummy|fake|placeholder|sample)(?:[-_].*)?|none|null|true|false|undefined)$""",
     re.IGNORECASE,
 )
 

@@ -20,7 +20,9 @@ _PROPER = """
 GitHub GitLab JavaScript TypeScript CoffeeScript PostgreSQL MySQL MariaDB SQLite NoSQL MongoDB GraphQL NumPy SciPy PyPI
 PyTest PyTorch TensorFlow OpenAI OpenAPI DevOps FastAPI LaTeX YouTube LinkedIn MacOS WebSocket WebSockets WebAssembly
 CamelCase PascalCase camelCase snake_case JetBrains IntelliJ RabbitMQ DynamoDB BigQuery CloudFront ElasticSearch OpenSSL
-OpenSSH LibreSSL PowerShell VirtualBox StackOverflow iPhone eBay
+OpenSSH LibreSSL PowerShell VirtualBox StackOverflow iPhone eBay NaN KiB MiB GiB TiB OAuth DoS DDoS SaaS PaaS IaaS
+IoT eBPF iOS macOS watchOS tvOS WiFi OpenID WebRTC WebGL PostCSS TestNG MinIO CircleCI DevTools AddressSanitizer
+ThreadSanitizer MemorySanitizer LeakSanitizer UBSan DevSecOps TeamCity ClickHouse CouchDB InfluxDB ScyllaDB CockroachDB QuickJS
 """
 PROPER: Final = frozenset(_PROPER.split())
 
@@ -30,7 +32,10 @@ interface implements enum type string number boolean any unknown never readonly 
 abstract package func struct map chan defer go select range nil iota make append cap panic recover error byte rune
 int8 int16 int32 int64 uint uint8 uint16 uint32 uint64 float32 float64 double char long short unsigned signed
 fn impl trait pub mut crate mod use where loop unsafe dyn ref move Some Ok Err Option Result Vec String Box
-then do done fi esac echo exit SELECT FROM WHERE JOIN GROUP ORDER BY INSERT UPDATE DELETE INTO VALUES COUNT SUM AVG
+addEventListener removeEventListener postMessage localStorage sessionStorage innerHTML textContent querySelector
+getElementById setTimeout setInterval clearTimeout clearInterval requestAnimationFrame preventDefault createElement
+appendChild parseInt parseFloat isNaN toString valueOf hasOwnProperty indexOf forEach
+set then do done fi esac echo exit SELECT FROM WHERE JOIN GROUP ORDER BY INSERT UPDATE DELETE INTO VALUES COUNT SUM AVG
 MIN MAX AS AND OR NOT IN ON LIMIT HAVING DISTINCT LEFT INNER OUTER UNION NULL
 """
 _PYTHON = """

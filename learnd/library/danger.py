@@ -72,7 +72,7 @@ def _passages(body: str) -> Iterator[_Passage]:
 
 
 def _findings(passage: _Passage, grounding: Grounding) -> Iterator[str]:
-    stands = grounding.stands
+    stands = grounding.was_seen
     text = passage.text
     alike = lookalike(text, stands, grounding.knows)
     if alike:
@@ -81,7 +81,8 @@ def _findings(passage: _Passage, grounding: Grounding) -> Iterator[str]:
         yield from _in_code(passage, grounding)
         return
     for span in _SPAN.finditer(text):
-        yield from _in_span(span["code"].strip(), grounding)
+        # In a table, a pipe of the code has a backslash.
+        yield from _in_span(span["code"].strip().replace("\\|", "|"), grounding)
     prose = _SPAN.sub(f" {PLACE} ", text)
     yield from reach.markup(prose, stands)
     yield from _reaching(prose, grounding)
@@ -89,7 +90,7 @@ def _findings(passage: _Passage, grounding: Grounding) -> Iterator[str]:
 
 
 def _in_span(code: str, grounding: Grounding) -> Iterator[str]:
-    if grounding.stands(code):
+    if grounding.was_seen(code):
         return
     wrong = reach.typed(code, grounding.stands, is_shell=False)
     if wrong:

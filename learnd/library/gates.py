@@ -67,7 +67,7 @@ def run_gates(text: str, grounding: Grounding, overruled: Container[str] = ()) -
         ("hidden", lambda: hidden(text)),
         ("redaction", lambda: _private(said(pattern), grounding)),
         ("danger", lambda: danger(pattern, said(pattern), grounding)),
-        ("grounding", lambda: _ungrounded(said(pattern), grounding)),
+        ("grounding", lambda: _ungrounded(pattern, grounding)),
     )
     passed: list[str] = []
     for gate, find in findings:
@@ -155,8 +155,10 @@ def _private(text: str, grounding: Grounding) -> str | None:
     return f"it holds the number {number}, which is not in the exercised change" if number else None
 
 
-def _ungrounded(text: str, grounding: Grounding) -> str | None:
-    claims = grounding.ungrounded(text)
+def _ungrounded(pattern: PatternText, grounding: Grounding) -> str | None:
+    front, text = pattern.front, said(pattern)
+    body = text.split("\n\n", 1 + len(front.tags))[-1].replace(f"# {front.title}\n", "", 1)
+    claims = [*grounding.ungrounded(text), *grounding.beside(front.title, heading=True), *grounding.beside(body)]
     if not claims:
         return None
     named = "; ".join(f"{claim.kind} `{claim.text}` ({claim.why})" for claim in claims[:5])

@@ -46,7 +46,7 @@ def lookalike(text: str, stands: Callable[[str], bool], is_symbol: Callable[[str
     cyrillic = _reads_as_another_language(text)
     for match in _WORD.finditer(text):
         word = match[0]
-        if word.isascii() or stands(word):
+        if word.isascii() or len(word) == 1 or stands(word):
             continue
         why = _pretends(word, is_symbol, fluent=cyrillic)
         if why:

@@ -42,8 +42,9 @@ _RULES: Final = (
     r"guardrails?|safeguards?|context|messages?|conversation|orders?|commands?|advice|training|programming|system)"
 )
 _HEAD: Final = (
-    r"(?:^|[.;:!?,()\[\]{}\"“”»«*>]\s*|\s[–—-]\s+|\b(?:then|and|or|please|kindly|also|first|now|just|simply|to|must|should|shall|will|"
-    r"would|can|could|may|might|you|we|never|always|not|n't|don't|let's|afterwards|finally|next|instead|immediately|that)\s+)"
+    r"(?:^|[.;:!?,()\[\]{}\"“”»«*>]\s*|\s[–—-]\s+|\b(?:then|and|or|please|kindly|also|first|now|just|simply|to|must|should|shall|"
+    r"(?:you|we|one|they)\s+(?:will|would|can|could|may|might)|you|we|never|always|(?:do|should|must|shall|need)\s+not|don't|let's|"
+    r"afterwards|finally|next|instead|immediately)\s+)"
     r"(?:\w+ly\s+|(?:first|also|now|then|just|always|never)\s+)?"
 )
 """What stands before a verb that commands: a beginning, or a word that asks."""
@@ -106,7 +107,13 @@ _ASSISTANT = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 _ABOUT_MODELS: Final = ("prompt", "llm", "agent", "assistant", "chatbot", "openai", "anthropic", "gpt", "claude")
-"""A change that has one of these words may speak of assistants."""
+"""A change that has one of these words may ask things of assistants, as its own code does."""
+_ASKED = re.compile(
+    r"""(?ix)\b(?:should|must|shall|ought|needs?\s+to|ha(?:s|ve)\s+to|(?:is|are)\s+to|please|kindly|dear|never|always|expected|required|
+    allowed|permitted|entitled|asked|told|supposed|free\s+to|may|can|do\s+not|don't|best|better|helpful|good|important|essential|
+    practice|let|make\s+sure|ensure|remember|attention|note\s+(?:to|for)|for\s+(?:any|all|every|the)|hey|hello)\b|
+    (?:^|[.;(–—-]\s*)(?:ai|llms?|assistants?|copilot|claude|chatgpt|gpt\S*|gemini|codex|agents?)\s*[:,]|[:,]\s*(?:you|ignore|do)\b"""
+)
 _OTHER_AGENTS = re.compile(
     r"\b(?:user|build|ssh|monitoring|mail|transfer|log|backup|deployment|estate|update|gpg|proxy|http|jenkins|datadog|node)[\s-]+agents?\b",
     re.IGNORECASE,
@@ -180,7 +187,7 @@ _OUTSIDE: Final = (
     _kind(
         "has a secret shown or moved",
         rf"""{_HEAD}(?P<verb>print|show|read|send|echo|log|include|put|paste|reveal|output|dump|cat|copy|expose|extract|export|
-        write|display|collect|give|share|post|use|add|store|provide)\s+(?:[\w'`-]+\s+){{0,9}}?
+        write|display|collect|share|post)\s+(?:[\w'`-]+\s+){{0,9}}?
         (?P<what>passwords?|passphrases?|private\s+keys?|secrets?|credentials?|api[\s-]keys?|access\s+keys?|ssh[\s-]keys?|
         keychain|environment\s+variables|session\s+cookies?|bearer\s+tokens?|auth\w*\s+tokens?|personal\s+access\s+tokens?)\b""",
         "what",
@@ -217,7 +224,7 @@ _OUTSIDE: Final = (
         \bautomated\s+(?:task|reader|reviewer|system|agent|process\s+that\s+reads)s?\b|\bperson\s+at\s+the\s+keyboard\b|
         \b(?:this|these)\s+(?P<what>pages?|documents?|notes?|messages?|advice|instructions?|entr(?:y|ies)|articles?|recipes?|
         guidelines?|memor(?:y|ies))\b|\b(?:every|all|any)\s+other\s+(?:pattern|advice|document|instruction|recommendation)s?\b|
-        \b(?:takes?|has|have)\s+(?:precedence|priority)\s+over\b|\btakes\s+precedence\b|\bfrom\s+now\s+on\b|
+        \b(?:takes?|has|have)\s+(?:precedence|priority)\s+over\b|\btakes\s+precedence\b|
         \bwho(?:ever)?\s+(?:reads|loads|uses)\s+(?:this|it)\b|\bthis\s+(?:pattern|text)\s+(?:must|should|has\s+to|overrides|
         replaces|outranks|takes|supersedes|wins)\b""",
         "what",
@@ -245,6 +252,9 @@ always never ignore disregard forget override bypass run execute install downloa
 erase wipe disable skip use apply approve promote merge push publish commit deploy trust obey follow call invoke open
 visit curl wget sudo rm eval reveal print show export ask tell do dont please read write add you must
 """
+_SENTENCES = "a an this these that it is are be not your you here so no"
+_SMALL: Final = frozenset(_SENTENCES.split())
+"""Words of sentences, and of no label of more than three words."""
 _COMMANDING: Final = frozenset(_LABELS_NEVER_BEGIN_WITH.split())
 
 
@@ -255,19 +265,20 @@ def orders(text: str, is_own: Callable[[str], bool]) -> Iterator[str]:
         for match in kind.pattern.finditer(flat):
             if not _is_allowed(kind, match, is_own):
                 yield f"it {kind.says}: “{match[0].strip()[:120]}”"
-    bare = _OTHER_AGENTS.sub(" ", flat)
-    for match in _ASSISTANT.finditer(bare):
-        if not any(map(is_own, (match[0], *_ABOUT_MODELS))):
-            yield f"it speaks to or of AI assistants: “{match[0]}”"
+    for sentence in re.split(r"(?<=[.!?])\s", _OTHER_AGENTS.sub(" ", flat)):
+        named = _ASSISTANT.search(sentence)
+        asked = _ASKED.search(sentence)
+        if named and asked and not any(map(is_own, (named[0], *_ABOUT_MODELS))):
+            yield f"it asks something of AI assistants: “{named[0]}”, “{asked[0].strip()}”"
     yield from (f"it sets instructions aside: “{match[0]}”" for match in _ELSEWHERE.finditer(flat))
 
 
 def is_label(tag: str, is_own: Callable[[str], bool]) -> bool:
     """Whether a tag names something: few words, the first of which commands nothing that the change does not do."""
     words = re.split(r"[-_\s]+", tag)
-    if len(words) > 5:
+    if len(words) > 5 or (len(words) > 3 and _SMALL.intersection(word.lower() for word in words)):
         return False
-    return len(words) < 2 or words[0].lower() not in _COMMANDING or is_own(words[0])
+    return len(words) < 3 or words[0].lower() not in _COMMANDING or is_own(words[0])
 
 
 def unseating(text: str) -> str | None:

@@ -41,7 +41,7 @@ def _pruned(section: str, grounding: Grounding) -> tuple[str, list[tuple[str, st
     reasons: dict[str, str] = {}
 
     def is_too_much(sentence: str) -> bool:
-        claims = grounding.ungrounded(sentence)
+        claims = [*grounding.ungrounded(sentence), *grounding.beside(sentence)]
         if not claims or any(claim.kind in KEPT_KINDS for claim in claims):
             return False
         reasons[" ".join(sentence.split())] = "; ".join(f"{claim.kind} `{claim.text}`" for claim in claims[:3])

@@ -46,8 +46,17 @@ def addresses(text: str, stands: Stands, knows: Stands) -> Iterator[str]:
                 continue
             if pattern is _BARE and _is_code(named, knows):
                 continue
-            if not stands(named):
+            if not stands(named) and not _is_reserved(named, stands):
                 yield f"the address `{named[:120]}` is not in the exercised change"
+
+
+def _is_reserved(address: str, stands: Stands) -> bool:
+    """Whether it names a host that nobody can own (RFC 2606), in the domain `.example` or one that the change names."""
+    host = re.match(
+        r"(?i)(?:(?:[a-z][a-z0-9+.-]*:)?//)?(?P<host>(?:[a-z0-9-]+\.)*example(?P<top>\.(?:com|org|net))?)(?![\w.-])",
+        address,
+    )
+    return host is not None and (host["top"] is None or stands(host["host"]))
 
 
 def _is_code(named: str, knows: Stands) -> bool:
@@ -111,6 +120,8 @@ _PIPE = re.compile(
     rf"\|\s*(?:sudo\s+)?(?:{_NAME})\b(?!\()|(?:&&|\|\|)\s*(?:sudo\s+)?(?P<after>{_NAME})\s+[-\w./$\"']|"
     rf"\$\((?:{_NAME})\b|<\((?:{_NAME})\b|>\s*/(?:dev|etc|proc|usr|home|root|var)/|\b(?:bash|sh|zsh|python3?|node|perl)\s+-[ce]\b|\bexport\s+[A-Z_]+="
 )
+_SHELL_OPTION = re.compile(r"set\s+[-+][a-zA-Z]+(?:\s+pipefail)?|shopt\s+-[su]\s+\w+")
+"""A shell's own switches: part of its language, and no program."""
 _FLAG = re.compile(r"(?<![\w-])--[a-z][\w-]+(?:=\S+)?")
 
 
@@ -123,7 +134,7 @@ def commands(text: str, stands: Stands) -> Iterator[str]:
                 rf"\s(?:{_OPTION}|[~.]?/\w)", f" {text[match.start() : match.end() + 1]}"
             ):
                 continue
-            if not stands(_squeezed(match[0])):
+            if not stands(_squeezed(match[0])) and not _SHELL_OPTION.match(match[0]):
                 line = _squeezed(text[match.start() : match.start() + 100])
                 yield f"the {what} `{line}` is not in the exercised change"
 
@@ -132,6 +143,8 @@ def typed(line: str, stands: Stands, *, is_shell: bool) -> str | None:
     """What is wrong with a line of code that is a command (its first word says so) and stands nowhere."""
     bare = re.sub(r"^\s*(?:[$>%#]\s+|(?:[A-Z_][A-Z0-9_]*=\S*\s+)+)", "", line.strip())
     words = bare.split()
+    if _SHELL_OPTION.fullmatch(bare):
+        return None
     if len(words) < 2 or (words[0].rpartition("/")[2] not in PROGRAMS and not is_shell):
         return None
     if words[0] in ALSO_WORDS and not is_shell and not re.search(rf"\s(?:{_OPTION}|[~.]?/\w)", bare):

@@ -82,11 +82,12 @@ def project(
             if record.type in flaky_fold.FOLLOWED:
                 flaky_fold.follow(connection, record, job_rows.get(stream[4:]), prefix)
         elif stream.startswith("pattern-"):
+            was_active = record.version > 1 and search_fold.is_active(pattern_rows.get(stream[8:]))
             measured += _pattern(job_rows, pattern_rows, record)
             if record.type == "PatternRuleVerified":
                 _rule(connection, record, prefix)
             likeness_fold.follow(connection, record, prefix)
-            search_fold.follow(connection, record, pattern_rows.get(stream[8:]), prefix)
+            search_fold.follow(connection, record, pattern_rows.get(stream[8:]), prefix, was_active=was_active)
         elif stream.startswith("usage-"):
             used = pattern_rows.get(stream[6:])
             measured += usage_fold.follow(connection, record, str(used["repo_id"]) if used else "", prefix)

@@ -24,7 +24,14 @@ _PATH = re.compile(r"(?:[\w.@+-]+/)+[\w.@+-]+|\b[\w-]+\.[A-Za-z]{1,5}\b")
 _ITEM = re.compile(r"[ \t]*-[ \t]+(.*)")
 
 
-def follow(connection: sqlite3.Connection, record: Recorded, row: Columns | None, prefix: str) -> None:
+def is_active(row: Columns | None) -> bool:
+    """Whether a pattern's row is that of one which is served."""
+    return row is not None and row["status"] == ACTIVE
+
+
+def follow(
+    connection: sqlite3.Connection, record: Recorded, row: Columns | None, prefix: str, *, was_active: bool
+) -> None:
     """Bring texts and index to what a pattern's event says. `row` is the pattern after it."""
     pattern_id = record.stream.removeprefix("pattern-")
     text = getattr(record.data, "text_body", None)
@@ -34,17 +41,18 @@ def follow(connection: sqlite3.Connection, record: Recorded, row: Columns | None
             "ON CONFLICT (id) DO UPDATE SET text = excluded.text",
             (pattern_id, text),
         )
-    active = row is not None and row["status"] == ACTIVE
-    if record.version == 1 and not active:
+    active = is_active(row)
+    if active == was_active and not (active and text):
         return
     found = connection.execute(
         f"SELECT number, text, indexed FROM {prefix}pattern_texts WHERE id = ?",  # noqa: S608
         (pattern_id,),
     ).fetchone()
-    if found is None or (bool(found[2]) == active and not (active and text)):
+    if found is None:
         return
     number = found[0]
-    connection.execute(f"DELETE FROM {prefix}pattern_search WHERE rowid = ?", (number,))  # noqa: S608
+    if found[2]:
+        connection.execute(f"DELETE FROM {prefix}pattern_search WHERE rowid = ?", (number,))  # noqa: S608
     if active and row is not None:
         columns = (number, *indexed(str(row["title"]), found[1]))
         connection.execute(

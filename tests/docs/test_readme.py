@@ -86,7 +86,7 @@ def test_every_verb_is_explained_and_no_other() -> None:
     from learnd.cli import app
 
     verbs = {command.name or command.callback.__name__ for command in app.registered_commands if command.callback}
-    shown = {line.split("`")[1].split()[1] for line in README.splitlines() if line.startswith("| `learnd ")}
+    shown = {line.split("`")[1].split()[1] for line in PAGES["commands"].splitlines() if line.startswith("| `learnd ")}
     assert shown == verbs
 
 
