@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Final, Literal
 
-from learnd.crystalizer.vocabulary import ENGLISH, FOREIGN, TERMS
+from learnd.crystalizer.vocabulary import ENGLISH, FOREIGN, PROPER, TERMS
 
 Kind = Literal["version", "command", "overclaim", "language", "person"]
 Found = tuple[Kind, str, str]
@@ -25,6 +25,12 @@ _NAMED_VERSION = re.compile(
     r"rails|laravel|debian|ubuntu|alpine|pytest|jest|npm|pip|docker|kubernetes|openssl|tls|\.net|c\+\+|es|ecmascript)"
     r"(?:\s+version)?\s*(?:[<>=~^]+\s*)?(?P<version>\d+(?:\.\d+)*)"
     r"(?![\w%]|\.\d|\s*(?:%|times|rows|tests|queries|seconds|ms|of\b))"
+)
+_WORDED_VERSION = re.compile(
+    r"(?i:\b(?:python|node|golang|rust|java|kotlin|ruby|php|perl|swift|typescript|postgres(?:ql)?|mysql|mariadb|sqlite|redis|django|"
+    r"rails|laravel|debian|ubuntu|alpine|pytest|jest|npm|docker|kubernetes|openssl|version|release)\s+(?:two|three|four|five|six|seven|"
+    r"eight|nine|ten|eleven|twelve|thirteen|fourteen|fifteen|sixteen|seventeen|eighteen|nineteen|twenty)\b"
+    r"|\b(?:second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|latest|newest|last)\s+(?:major|minor|stable|lts)\s+(?:release|version))"
 )
 _NO_VERSION = re.compile(r"(?i)^(?:since|requires|releases)$")
 
@@ -58,7 +64,7 @@ _OVERCLAIM = re.compile(
 
 _NAME = r"[A-Z][a-zà-ÿ]+(?:[-'][A-Z][a-z]+)?"
 _PERSON = re.compile(
-    rf"\b(?:by|from|of|for|with|ask|to|thanks|contact|customer|colleague|user|told|Mr\.?|Mrs\.?|Ms\.?|Dr\.?|and)\s+(?P<name>{_NAME}\s+(?:[A-Z]\.\s+)?{_NAME})(?!\s+[A-Z])|(?<=[a-z,]\s)(?P<pair>{_NAME}\s+{_NAME})(?![\s-]+[A-Z])|(?<![\w.@/`])(?P<handle>@[A-Za-z][\w-]{{2,}})(?![\w./(-])"
+    rf"\b(?:by|from|of|for|with|ask|to|thanks|contact|customer|colleague|user|told|Mr\.?|Mrs\.?|Ms\.?|Dr\.?|and)\s+(?P<name>{_NAME}\s+(?:[A-Z]\.\s+)?{_NAME})(?!\s+[A-Z])|(?<=[a-z,]\s)(?P<pair>{_NAME}\s+{_NAME})(?![\s-]+[A-Z])|\b(?P<first>[A-Z][a-z]{{2,}})(?:,\s+(?:who|whom|our|head|lead)\b|\s+(?:from|of|in)\s+(?:the\s+)?(?:\w+\s+)?(?:office|team|desk|department|accounting|support|sales|marketing|finance)\b)|(?<![\w.@/`])(?P<handle>@[A-Za-z][\w-]{{2,}})(?![\w./(-])"
 )
 
 _SENTENCE = re.compile(r"(?<=[.!?:;])\s+|(?<=[。！？])|\n")
@@ -67,25 +73,41 @@ _PROSE_WORD = re.compile(r"(?<![\w./@-])[^\W\d_]+(?:['’][^\W\d_]+)?(?![\w/]|\.
 
 def claims(prose: str, stands: Stands, corpus: str) -> Iterator[Found]:
     """What a passage of prose (code spans taken out) claims beyond the corpus, as (kind, words, why)."""
-    for match in _VERSION.finditer(prose):
-        if not _stands_as_version(match[0], stands):
-            yield "version", match[0], "no exercised line and no command names this version"
-    for match in _NAMED_VERSION.finditer(prose):
-        if not _stands_as_version(match["version"], stands) and not _stands_joined(match[0], corpus):
-            yield "version", " ".join(match[0].split()), "no exercised line and no command names this version"
+    for version in _versions(prose, stands, corpus):
+        yield "version", version, "no exercised line and no command names this version"
     for match in _FLAG.finditer(prose):
         if not stands(match[0]):
             yield "command", match[0], "no exercised line and no command has this option"
     for match in _OVERCLAIM.finditer(prose):
         if not stands(match[0]):
             yield "overclaim", " ".join(match[0].split()), "no replay can show that"
-    for match in _PERSON.finditer(prose):
-        name = match["name"] or match["pair"] or match["handle"]
+    for name in _people(prose):
         if not stands(name) and not set(name.split()) & TERMS:
             yield "person", name, "a pattern names no people"
     for sentence in _SENTENCE.split(prose):
         if _is_foreign(sentence, stands):
             yield "language", " ".join(sentence.split())[:80], "it is not in English and cannot be judged"
+
+
+def _versions(prose: str, stands: Stands, corpus: str) -> Iterator[str]:
+    """Versions that the corpus does not have, in digits or in words."""
+    for match in _VERSION.finditer(prose):
+        if not _stands_as_version(match[0], stands):
+            yield match[0]
+    for match in _NAMED_VERSION.finditer(prose):
+        if not _stands_as_version(match["version"], stands) and not _stands_joined(match[0], corpus):
+            yield " ".join(match[0].split())
+    for match in _WORDED_VERSION.finditer(prose):
+        if not stands(match[0]):
+            yield " ".join(match[0].split())
+
+
+def _people(prose: str) -> Iterator[str]:
+    """What reads like somebody's name: two of them after a word for it, one with what somebody is, a handle."""
+    for match in _PERSON.finditer(prose):
+        first = match["first"]
+        if not first or (first.lower() not in ENGLISH and first not in PROPER):
+            yield match["name"] or match["pair"] or first or match["handle"]
 
 
 def _stands_as_version(version: str, stands: Stands) -> bool:

@@ -25,7 +25,7 @@ from learnd.crystalizer.change import Change, commands, exercised_change, named_
 from learnd.crystalizer.claims import claims
 from learnd.crystalizer.draft import plain
 from learnd.crystalizer.redact import generalise
-from learnd.crystalizer.topic import is_beside, stems
+from learnd.crystalizer.topic import is_beside, is_beside_as_label, own_words, stems
 from learnd.crystalizer.vocabulary import FOLDERS, LANGUAGE, PROPER
 from learnd.library.prose import blocks, sentences, unmarked
 
@@ -68,6 +68,8 @@ _SMALL: Final = frozenset(
     ["a", "an", "the", "to", "of", "off", "on", "in", "out", "of", "up", "by", "be", "and", "or", "it", "its"]
 )
 
+_METHOD = re.compile(r"(?:^|(?<=[\s)\]}\"'?!]))(?:\?\.|\.|->|::)(?=[A-Za-z_])")
+"""What stands before a name that is called on the result of something, or on the line above."""
 _CODED_SIGN = re.compile(r"\\(?:u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2}|[nrt0])")
 """Few are signs that the text is about; many in a row are encoded matter, which the danger gate knows."""
 _RAISED = re.compile(r"\b(?:\w+\.)*[A-Z]\w*(?:Error|Exception|Warning|Timeout|Interrupt|Violation|Fault|NotFound)\b")
@@ -149,7 +151,7 @@ class Grounding:
         for block in blocks(text):
             said = sentences(unmarked(block.text)) if block.kind == "prose" else self._new_comments(block.text)
             for sentence in said:
-                if is_beside(sentence, known, self._stands, in_clauses_only=heading):
+                if is_beside(sentence, known, self._stands, is_heading=heading):
                     found.append(
                         Claim("topic", " ".join(sentence.split())[:120], "it is not about the exercised change")
                     )
@@ -174,6 +176,15 @@ class Grounding:
         """Whether `text` stands in the corpus, or in what the base's failures said."""
         return self.stands(text) or (len(text) > 2 and text in self.reports)
 
+    def is_beside_as_label(self, tag: str) -> bool:
+        """Whether a tag labels something else than the change."""
+        return is_beside_as_label(tag, self.stems | stems(self.reports))
+
+    def is_told_by(self, text: str) -> bool:
+        """Whether a text says anything of the change but where it is: at least two words or pieces of it."""
+        plain = _SLASHED.sub(" ", _PATH.sub(" ", text))
+        return own_words(plain, self.stems | stems(self.reports), self.was_seen) >= 2
+
     def is_literal(self, text: str) -> bool:
         """Whether `text` stands within a string of the exercised code."""
         return bool(text.strip()) and text.strip() in self.literals
@@ -194,6 +205,7 @@ class Grounding:
         for kind, words, why in claims(prose, self.stands, self.corpus):
             yield Claim(kind, words, why)
         prose = yield from self._take_paths(prose, certain=False)
+        prose = _METHOD.sub(" ", prose)
         yield from self._line_ranges(prose, text)
         for shape in (_CALL, _DOTTED, _SNAKE, _CAMEL):
             for match in shape.finditer(prose):
@@ -215,7 +227,7 @@ class Grounding:
             if not line or self.was_seen(line) or self._stands(re.sub(r"^[+-]\s*", "", line)):
                 continue
             rest = yield from self._take_paths(line, certain=False)
-            rest = re.sub(r"(?:#|//|--).*$", " ", _STRING.sub(" ", rest))
+            rest = _METHOD.sub(" ", re.sub(r"(?:#|//|--).*$", " ", _STRING.sub(" ", rest)))
             for shape in (_CALL, _DOTTED, _SNAKE, _CAMEL):
                 for match in shape.finditer(rest):
                     yield from self._symbol(match["name"])

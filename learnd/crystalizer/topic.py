@@ -40,10 +40,10 @@ wording habit habits convention conventions commit commits committed committing 
 rebased repository repositories repo repos checkout checkouts workspace workspaces worktree worktrees monorepo
 codebase codebases changelog unsigned upstream mainline review reviewed reviews verification hook hooks approval
 approvals approve approves approved consent confirmation lint linter linters coverage sign-off signoff pre-commit
-oversight clearance attestation permission permissions rights privilege privileges credential credentials password
-passwords pypirc netrc keychain sandbox firewall restriction restrictions allowlist registry mirror mirrors dependency
-dependencies plugin plugins workstation laptop sibling telemetry analytics report reporting summary summaries memory
-deploy deploys deployed deploying deployment deployments rollout release releases
+oversight clearance waived wave waved attestation permission permissions rights privilege privileges credential
+credentials password passwords pypirc netrc keychain sandbox firewall restriction restrictions allowlist registry
+mirror mirrors dependency dependencies plugin plugins workstation laptop sibling telemetry analytics report reporting
+summary summaries memory deploy deploys deployed deploying deployment deployments rollout release releases
 """
 _AROUND: Final = frozenset(_AROUND_WORDS.split())
 """Words of the work around code."""
@@ -72,7 +72,7 @@ _ASKING_PHRASE: Final = re.compile(
     r"""(?ix)\b(?:may\s+be\s+\w+ed | can\s+(?:be|go)\s+\w+ |
     need\s+not | needs?\s+no | no\s+need | (?:has|have)\s+to\s+be |
     it\s+is\s+(?:best|fine|safe|enough|customary|common) |
-    on\s+(?:your|their|its)\s+own | as\s+well | by\s+hand | the\s+next\s+\w+ | every\s+(?:new|other|time) |
+    on\s+(?:your|their|its)\s+own | as\s+well | the\s+next\s+\w+ | every\s+(?:new|other|time) |
     each\s+(?:new|time) | in\s+(?:the\s+)?future | right\s+away | no\s+one |
     counts?\s+as | you | your | yours | yourself | this\s+(?:text|note|page|pattern|advice|document) |
     what\s+stands\s+here |
@@ -124,18 +124,38 @@ class _Weight:
         """A clause may hide in a sentence about the change: it needs more, and none of the change's words."""
         return self.words >= 2 and self.own == 0 and self.around >= 1 and self.around + self.asking >= 2
 
+    @property
+    def is_beside_in_heading(self) -> bool:
+        """What is tacked on to a heading has no reason to speak of anything else."""
+        return self.own == 0 and self.around + self.asking >= 1
+
 
 def is_beside(
-    sentence: str, known: Collection[str], stands: Callable[[str], bool], *, in_clauses_only: bool = False
+    sentence: str, known: Collection[str], stands: Callable[[str], bool], *, is_heading: bool = False
 ) -> bool:
-    """Whether a sentence of prose is beside the change, as a whole or in a clause of it.
+    """Whether a sentence of prose is beside the change, as a whole or in a clause of it; of a heading, in a clause.
 
     `known` are the stems of the change's words; `stands` says whether a piece of code, a quotation or a number stands
     in the change as it is. The bounds were found with drafts made for the purpose (`bench/corpus`).
     """
-    if not in_clauses_only and _weighed(sentence, known, stands).is_beside:
+    if not is_heading and _weighed(sentence, known, stands).is_beside:
         return True
-    return any(_weighed(clause, known, stands).is_beside_as_clause for clause in _JOINT.split(sentence))
+    clauses = [_weighed(clause, known, stands) for clause in _JOINT.split(sentence)]
+    if is_heading and any(clause.is_beside_in_heading for clause in clauses[1:]):
+        return True
+    return any(clause.is_beside_as_clause for clause in clauses)
+
+
+def is_beside_as_label(label: str, known: Collection[str]) -> bool:
+    """Whether a tag of several words is beside the change: none of them is the change's, and one is of other things."""
+    words = re.split(r"[-_\s]+", label)
+    weight = _weighed(" ".join(words), known, lambda _text: False)
+    return len(words) >= 3 and weight.own == 0 and weight.around + weight.asking >= 1
+
+
+def own_words(text: str, known: Collection[str], stands: Callable[[str], bool]) -> int:
+    """How many words and quoted pieces of a text are the change's, each counted once."""
+    return _weighed(text, known, stands).own
 
 
 def _weighed(text: str, known: Collection[str], stands: Callable[[str], bool]) -> _Weight:

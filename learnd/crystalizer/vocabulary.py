@@ -17,12 +17,13 @@ FOLDERS: Final = frozenset(_FOLDERS.split())
 """A slashed word that begins with one of these is a path even in prose, where `and/or` is none."""
 
 _PROPER = """
-GitHub GitLab JavaScript TypeScript CoffeeScript PostgreSQL MySQL MariaDB SQLite NoSQL MongoDB GraphQL NumPy SciPy PyPI
-PyTest PyTorch TensorFlow OpenAI OpenAPI DevOps FastAPI LaTeX YouTube LinkedIn MacOS WebSocket WebSockets WebAssembly
-CamelCase PascalCase camelCase snake_case JetBrains IntelliJ RabbitMQ DynamoDB BigQuery CloudFront ElasticSearch OpenSSL
-OpenSSH LibreSSL PowerShell VirtualBox StackOverflow iPhone eBay NaN KiB MiB GiB TiB OAuth DoS DDoS SaaS PaaS IaaS
-IoT eBPF iOS macOS watchOS tvOS WiFi OpenID WebRTC WebGL PostCSS TestNG MinIO CircleCI DevTools AddressSanitizer
-ThreadSanitizer MemorySanitizer LeakSanitizer UBSan DevSecOps TeamCity ClickHouse CouchDB InfluxDB ScyllaDB CockroachDB QuickJS
+GitHub GitLab JavaScript TypeScript CoffeeScript PostgreSQL MySQL MariaDB SQLite NoSQL MongoDB GraphQL NumPy SciPy
+PyPI PyTest PyTorch TensorFlow OpenAI OpenAPI DevOps FastAPI LaTeX YouTube LinkedIn MacOS WebSocket WebSockets
+WebAssembly CamelCase PascalCase camelCase snake_case JetBrains IntelliJ RabbitMQ DynamoDB BigQuery CloudFront
+ElasticSearch OpenSSL OpenSSH LibreSSL PowerShell VirtualBox StackOverflow iPhone eBay NaN KiB MiB GiB TiB OAuth DoS
+DDoS SaaS PaaS IaaS IoT eBPF iOS macOS watchOS tvOS WiFi OpenID WebRTC WebGL PostCSS TestNG MinIO CircleCI DevTools
+AddressSanitizer ThreadSanitizer MemorySanitizer LeakSanitizer UBSan DevSecOps TeamCity ClickHouse CouchDB InfluxDB
+ScyllaDB CockroachDB QuickJS
 """
 PROPER: Final = frozenset(_PROPER.split())
 

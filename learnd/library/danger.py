@@ -49,7 +49,7 @@ class _Passage:
 def danger(pattern: PatternText, said: str, grounding: Grounding) -> str | None:
     """The first danger in a pattern's title, tags and body (`said`), as a clause; None when there is none."""
     for tag in pattern.front.tags:
-        if not is_label(tag, grounding.speaks_of):
+        if not is_label(tag, grounding.speaks_of) or grounding.is_beside_as_label(tag):
             return f"the tag `{tag}` is a sentence, not a label"
     passages = [_Passage(pattern.front.title), *(_Passage(tag.replace("-", " ")) for tag in pattern.front.tags)]
     body = said.split("\n\n", 1 + len(pattern.front.tags))[-1]
@@ -131,7 +131,7 @@ def _reaching(text: str, grounding: Grounding) -> Iterator[str]:
     stands = grounding.stands
     yield from reach.addresses(text, stands, grounding.knows)
     yield from reach.commands(text, stands)
-    yield from reach.credentials(text, stands)
+    yield from reach.credentials(text, stands, grounding.speaks_of)
     yield from reach.encoded(text, stands)
 
 

@@ -62,7 +62,7 @@ def run_gates(text: str, grounding: Grounding, overruled: Container[str] = ()) -
     except PatternUnreadable as error:
         return GateReport(passed=(), failed=("format", str(error)))
     findings: tuple[tuple[str, Callable[[], str | None]], ...] = (
-        ("format", lambda: _thin_section(pattern)),
+        ("format", lambda: _thin_section(pattern) or _says_nothing(pattern, grounding)),
         ("size", lambda: _too_large(text, pattern)),
         ("hidden", lambda: hidden(text)),
         ("redaction", lambda: _private(said(pattern), grounding)),
@@ -111,6 +111,11 @@ def _thin_section(pattern: PatternText) -> str | None:
         if not any(word.lower() not in FILLER for word in re.findall(r"\w+", text)):
             return f"the section {HEADINGS[name]} says nothing but that something changed"
     return None
+
+
+def _says_nothing(pattern: PatternText, grounding: Grounding) -> str | None:
+    text = "\n\n".join(getattr(pattern.sections, name) for name in REQUIRED)
+    return None if grounding.is_told_by(text) else "it says nothing of the change but where it is"
 
 
 def _too_large(text: str, pattern: PatternText) -> str | None:

@@ -31,6 +31,10 @@ _NO_SCRIPT: Final = frozenset(
     {"FULLWIDTH", "MATHEMATICAL", "MODIFIER", "MICRO", "FEMININE", "MASCULINE", "DOUBLE-STRUCK", "SCRIPT", "ROMAN"}
 )
 _WORD = re.compile(r"[^\W_]+", re.UNICODE)
+_SIGNS = re.compile(
+    r"[A-Za-z_][\w.]*(?P<sign>[\u2215\u2044\u29f8\u2571\u2024\ua4f8\u02d0\u2236\ua789\u2010\u2011\u2212\u02d7])[\w.]*[A-Za-z_]"
+)
+"""Slashes, points, colons and hyphens within a word that are none."""
 _KEPT: Final = frozenset("ªº²³¹½¼¾µﬁﬂﬀ™№℃℉Å…") | {chr(at) for at in (*range(0x2070, 0x20A0), *range(0x2150, 0x2160))}
 """Compatibility characters of honest text: superscripts, fractions, units, ligatures of typeset text."""
 
@@ -43,6 +47,9 @@ def skeleton(text: str) -> str:
 
 def lookalike(text: str, stands: Callable[[str], bool], is_symbol: Callable[[str], bool]) -> str | None:
     """The first word of `text` that pretends to be another, as a clause; None when there is none."""
+    sign = _SIGNS.search(text)
+    if sign and not stands(sign[0]):
+        return f"`{sign[0]}` holds a sign that looks like a plain one and is not (U+{ord(sign['sign']):04X})"
     cyrillic = _reads_as_another_language(text)
     for match in _WORD.finditer(text):
         word = match[0]

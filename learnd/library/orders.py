@@ -168,7 +168,7 @@ _OUTSIDE: Final = (
     ),
     _kind(
         "has something destroyed",
-        rf"""{_HEAD}(?P<verb>delete|erase|wipe|destroy|purge|truncate|shred|format|rm)\s+(?:[\w'`-]+\s+){{0,5}}?
+        rf"""{_HEAD}(?P<verb>delete|erase|wipe|destroy|purge|truncate|shred|rm)\s+(?:[\w'`-]+\s+){{0,5}}?
         (?P<what>everything|databases?|repo\w*|working\s+tree|history|backups?|tests?|evidence|audit|records?|registers?|
         director(?:y|ies)|folders?|disks?|volumes?|files?|logs?|branch(?:es)?|home)\b""",
         "verb",

@@ -173,8 +173,17 @@ _PLACES = re.compile(
 )
 
 
-def credentials(text: str, stands: Stands) -> Iterator[str]:
+_KEPT_IN = re.compile(
+    r"(?i)\b(?:key\s?ring|key\s?chain|(?:password|credential|secrets?)\s+(?:manager|helper|store|vault)|ssh[\s-]agent|netrc|pypirc|"
+    r"browser\s+(?:cookies|profile))\b"
+)
+
+
+def credentials(text: str, stands: Stands, knows: Stands) -> Iterator[str]:
     """Places where credentials are kept that the change does not speak of."""
+    for match in _KEPT_IN.finditer(text):
+        if not all(knows(word) for word in re.findall(r"\w+", match[0])):
+            yield f"the place of credentials `{match[0]}` is not in the exercised change"
     for match in _PLACES.finditer(text):
         if not stands(match[0].strip(".")) and not stands(match[0].lstrip("~/.")):
             yield f"the place of credentials `{match[0]}` is not in the exercised change"
@@ -186,6 +195,7 @@ _BLOB = re.compile(r"(?<![\w+/=-])(?:[A-Za-z0-9+/]{16,}={0,2}|[A-Za-z0-9_-]{20,}
 _HEX = re.compile(r"(?<!\w)(?:0x)?[0-9a-fA-F]{24,}(?!\w)")
 _ESCAPED = re.compile(
     r"(?:\\x[0-9a-fA-F]{2}|\\u[0-9a-fA-F]{4}|%[0-9a-fA-F]{2}|&#x?[0-9a-fA-F]+;|\\[0-7]{3}){4,}|"
+    r"(?:(?<![\w.-])[.\-\u2212\u00b7]{1,6}(?![\w.-])[\s/|]*){8,}|"
     r"(?:\b[01]{8}\b\s*){4,}|(?:\b(?:0x)?[0-9a-fA-F]{2}\b[ ,]*){12,}"
 )
 
