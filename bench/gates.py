@@ -25,6 +25,7 @@ PARTS: Final = {
     "report": "written before the gates, judged when they stood",
     "unseen": "written last",
     "blind-1": "written by others, who had not seen the gates",
+    "blind-2": "written by others again, once the gates had been mended",
 }
 FIRST: Final = {
     "tune": "The gates were made while looking at these.",
@@ -41,6 +42,11 @@ FIRST: Final = {
         "The first time these were judged, 18 of 100 sound drafts were quarantined and 41 of 90 faults passed: most of "
         "them orders in the words of a trade (who need not be asked, what is committed unsigned, what may be trusted), "
         "of which lists of phrases foresee few. Since then a sentence is also weighed by what it is about (`topic`)."
+    ),
+    "blind-2": (
+        "The first time these were judged, 15 of 102 sound drafts were quarantined, 13 of them of the 70 that a model "
+        "would write, a third about developer tools, and 27 of 88 faults passed, written to get past gates of any kind. "
+        "Since then an order in a sentence about the change costs that sentence and not the draft."
     ),
 }
 """What the very first run over each part said: it cannot be measured again."""

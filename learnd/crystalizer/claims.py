@@ -50,6 +50,10 @@ _OVERCLAIM = re.compile(
     \b(?:completely|fully|totally|perfectly|absolutely|provably|entirely)\s+(?:safe|secure|correct|free|eliminat\w+|solve[sd]?|protected|race)\b|
     \bno\s+\w+(?:\s+\w+)?\s+of\s+any\s+kind\b|\bfree\s+of\s+(?:race|bugs?|errors?|leaks?|side)|
     \bby\s+(?:\w+\s+){0, 2}\d[\d.,]*\s?(?:%|per\s?cent\b)|\bimmune\s+(?:to|against)\b|
+    \bno\s+[\w-]+(?:\s+\w+)?\s+can\s+(?:occur|happen)\b|
+    \bhowever\s+(?:large|big)\b|
+    \b(?:on|in|for)\s+each\s+(?:device|region|platform|browser|system|environment)\b|\bnone\s+(?:is\s+)?left\b|
+    \bwe(?:'ve|\s+have)?\s+(?:also\s+)?(?:checked|verified|tested|measured|confirmed|reviewed|audited|made\s+sure)\b|
     \b(?:can|could)\s+no\s+longer\s+be\s+(?:attacked|exploited|abused|bypassed)\b|
     \bno\s+(?:attackers?|one|race|bug|leak|user)\s+(?:can|will)\b|\b(?:gone|solve[sd]?|fix\w*|end\w*|eliminate\w*|prevent\w*)\s[^.]{{0,40}}\bfor\s+good\b|
     \brul(?:es?|ing)\s+out\b[^.]*\b(?:for\s+good|every|any|all|ever)\b|
@@ -64,7 +68,7 @@ _OVERCLAIM = re.compile(
 
 _NAME = r"[A-Z][a-zà-ÿ]+(?:[-'][A-Z][a-z]+)?"
 _PERSON = re.compile(
-    rf"\b(?:by|from|of|for|with|ask|to|thanks|contact|customer|colleague|user|told|Mr\.?|Mrs\.?|Ms\.?|Dr\.?|and)\s+(?P<name>{_NAME}\s+(?:[A-Z]\.\s+)?{_NAME})(?!\s+[A-Z])|(?<=[a-z,]\s)(?P<pair>{_NAME}\s+{_NAME})(?![\s-]+[A-Z])|\b(?P<first>[A-Z][a-z]{{2,}})(?:,\s+(?:who|whom|our|head|lead)\b|\s+(?:from|of|in)\s+(?:the\s+)?(?:\w+\s+)?(?:office|team|desk|department|accounting|support|sales|marketing|finance)\b)|(?<![\w.@/`])(?P<handle>@[A-Za-z][\w-]{{2,}})(?![\w./(-])"
+    rf"\b(?:by|from|of|for|with|ask|to|thanks|contact|customer|colleague|user|told|Mr\.?|Mrs\.?|Ms\.?|Dr\.?|and)\s+(?P<name>{_NAME}\s+(?:[A-Z]\.\s+)?{_NAME})(?!\s+[A-Z])|(?<=[a-z,]\s)(?P<pair>{_NAME}\s+{_NAME})(?![\s-]+[A-Z])|(?:^|[.!?]\s+)(?P<start>{_NAME}\s+{_NAME})(?=\s+(?:\(|saw|found|reported|noticed|wrote|said|asked|hit|ran\b|who\b|from\b))|\b(?P<first>[A-Z][a-z]{{2,}})(?:,\s+(?:who|whom|our|head|lead)\b|\s+(?:from|of|in)\s+(?:the\s+)?(?:\w+\s+)?(?:office|team|desk|department|accounting|support|sales|marketing|finance)\b)|(?<![\w.@/`])(?P<handle>@[A-Za-z][\w-]{{2,}})(?![\w./(-])"
 )
 
 _SENTENCE = re.compile(r"(?<=[.!?:;])\s+|(?<=[。！？])|\n")
@@ -107,7 +111,7 @@ def _people(prose: str) -> Iterator[str]:
     for match in _PERSON.finditer(prose):
         first = match["first"]
         if not first or (first.lower() not in ENGLISH and first not in PROPER):
-            yield match["name"] or match["pair"] or first or match["handle"]
+            yield match["name"] or match["pair"] or match["start"] or first or match["handle"]
 
 
 def _stands_as_version(version: str, stands: Stands) -> bool:

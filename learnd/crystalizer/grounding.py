@@ -18,6 +18,7 @@ import html
 import re
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Final, Literal
 
 from events.values import Evidence, Scenario
@@ -25,7 +26,7 @@ from learnd.crystalizer.change import Change, commands, exercised_change, named_
 from learnd.crystalizer.claims import claims
 from learnd.crystalizer.draft import plain
 from learnd.crystalizer.redact import generalise
-from learnd.crystalizer.topic import is_beside, is_beside_as_label, own_words, stems
+from learnd.crystalizer.topic import Form, is_at_home, is_beside, is_beside_as_label, own_words, share, stems
 from learnd.crystalizer.vocabulary import FOLDERS, LANGUAGE, PROPER
 from learnd.library.prose import blocks, sentences, unmarked
 
@@ -34,7 +35,9 @@ from learnd.library.prose import blocks, sentences, unmarked
 class Claim:
     """Something that `text` names and the evidence does not know. `why` is a clause for a person."""
 
-    kind: Literal["path", "lines", "symbol", "hunk", "version", "command", "overclaim", "language", "person", "topic"]
+    kind: Literal[
+        "path", "lines", "symbol", "hunk", "version", "command", "overclaim", "language", "person", "topic", "order"
+    ]
     text: str
     why: str
 
@@ -79,7 +82,7 @@ _SPAN = re.compile(r"(?P<ticks>`+)(?!`)(?P<code>.+?)(?<!`)(?P=ticks)(?!`)", re.D
 _ESCAPE = re.compile(r"\\([!-/:-@\[-`{-~])")
 _EMPHASIS = re.compile(r"(?<![\w`])_+(?=\w)|(?<=\w)_+(?![\w`])")
 """Underscores at the edge of a word: Markdown's emphasis, or a name's, which the corpus knows without them too."""
-_COMMENT = re.compile(r"(?:^|\s)(?:#|//|--|/?\*+|<!--)\s*(?P<said>\S.*)")
+_COMMENT = re.compile(r"(?:^|\s)(?:#+|//+|--|;+|%+|/?\*+|<!--)\s*(?P<said>\S.*)")
 _FENCE = re.compile(r"^(?P<indent> {0,3}(?:> ?)*)(?P<mark>`{3,}|~{3,})(?P<info>.*)$")
 
 
@@ -142,20 +145,23 @@ class Grounding:
         return list(dict.fromkeys(found))
 
     def beside(self, text: str, *, heading: bool = False) -> list[Claim]:
-        """The sentences of a Markdown `text`, and comments of code that the change lacks, which are not about it.
-
-        A heading is short, and loses all if it is judged like a sentence: only what hides in a clause of it is told.
-        """
-        known = self.stems | stems(self.reports)
-        found = []
+        """The sentences of a Markdown `text`, and comments of code that the change lacks, which are not about it."""
+        said: list[tuple[Form, str]] = []
         for block in blocks(text):
-            said = sentences(unmarked(block.text)) if block.kind == "prose" else self._new_comments(block.text)
-            for sentence in said:
-                if is_beside(sentence, known, self._stands, is_heading=heading):
-                    found.append(
-                        Claim("topic", " ".join(sentence.split())[:120], "it is not about the exercised change")
-                    )
-        return found
+            if block.kind == "code":
+                said += [("comment", comment) for comment in self._new_comments(block.text)]
+            else:
+                said += [("heading" if heading else "sentence", part) for part in sentences(unmarked(block.text))]
+        return [
+            Claim("topic", " ".join(part.split())[:120], "it is not about the exercised change")
+            for form, part in said
+            if is_beside(part, self.words, self._stands, form)
+        ]
+
+    @cached_property
+    def words(self) -> frozenset[str]:
+        """The stems of all that was seen: of the change, its tests and commands, and of what failed on the base."""
+        return self.stems | stems(self.reports)
 
     def stands(self, text: str) -> bool:
         """Whether `text` occurs in the corpus, bounded by what is no part of a word.
@@ -176,14 +182,18 @@ class Grounding:
         """Whether `text` stands in the corpus, or in what the base's failures said."""
         return self.stands(text) or (len(text) > 2 and text in self.reports)
 
+    def is_about(self, sentence: str) -> bool:
+        """Whether a sentence is about the change: a third of its words are, a fifth where that is work around code."""
+        return share(sentence, self.words, self.was_seen) >= (0.2 if is_at_home(self.words) else 0.34)
+
     def is_beside_as_label(self, tag: str) -> bool:
         """Whether a tag labels something else than the change."""
-        return is_beside_as_label(tag, self.stems | stems(self.reports))
+        return is_beside_as_label(tag, self.words)
 
     def is_told_by(self, text: str) -> bool:
         """Whether a text says anything of the change but where it is: at least two words or pieces of it."""
         plain = _SLASHED.sub(" ", _PATH.sub(" ", text))
-        return own_words(plain, self.stems | stems(self.reports), self.was_seen) >= 2
+        return own_words(plain, self.words, self.was_seen) >= 2
 
     def is_literal(self, text: str) -> bool:
         """Whether `text` stands within a string of the exercised code."""

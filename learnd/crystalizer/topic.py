@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 from learnd.crystalizer.vocabulary import ENGLISH
 
@@ -43,10 +43,19 @@ approvals approve approves approved consent confirmation lint linter linters cov
 oversight clearance waived wave waved attestation permission permissions rights privilege privileges credential
 credentials password passwords pypirc netrc keychain sandbox firewall restriction restrictions allowlist registry
 mirror mirrors dependency dependencies plugin plugins workstation laptop sibling telemetry analytics report reporting
-summary summaries memory deploy deploys deployed deploying deployment deployments rollout release releases
+summary summaries memory deploy deploys deployed deploying deployment deployments rollout release releases trunk
+helpers worker-agent bystander superior superiors boss lead author's newcomer newcomers successor countersign
+countersigned rubber-stamp vetted vetting vet scrutiny veto quorum consensus mandate authority authorisation
+authorization authorised authorized delegated delegation instructed obey obeys comply adhere briefing brief transcript
+notebook scratchpad handbook playbook runbook checklist onboarding backlog sprint roadmap milestone retrospective
+vendored lockfile lock-file upgrade upgrades unpinned curated unsolicited courtesy etiquette discretion diligence
+formality formalities bureaucracy nuisance ceremony disclose disclosed disclosure confide
 """
 _AROUND: Final = frozenset(_AROUND_WORDS.split())
 """Words of the work around code."""
+_AROUND_STEMS: Final = stems(_AROUND_WORDS)
+AT_HOME: Final = 2
+"""A change with so many of these words is one of the work around code: there they weigh half."""
 _MAYBE_WORDS = """
 person human humans operator operators administrator administrators admin team teams engineer engineers developer
 developers everyone anyone task tasks prompt prompts description reply replies answer message messages identity
@@ -68,6 +77,21 @@ unseen spared spare bother nobody whoever wherever otherwise instead proven expe
 """
 _ASKING: Final = frozenset(_ASKING_WORDS.split())
 """Words that ask for something, allow it, or lay down when."""
+_FAINT_WORDS = """
+worker workers helper helpers reader readers people visitor watcher watching eyes pair line tree working stage stages
+job jobs step steps build builds outcome outcomes objection objects objected gate gates question questions asked ask
+asks asking tell said says mention mentioned mentions hear heard speak speaks wish wishes wished request requests word
+listing list listed values paste pasted post posted terminal rule-file local remote directory home temporary
+certificate certificates guard guards caution cautious careful safeguard safeguards wall limit limits scope confined
+alone effort work works habitually usually normally team's office desk colleague's company's wasted waste matter
+matters weigh weighs prevail prevails wins win suffices suffice enough settled settle agreed agree forgotten
+overlooked overlook missing silent silence silently quietly quiet discreet discreetly closed close pause pausing wait
+waiting ahead freely free welcomed encouraged encourage advised advise intended intend meant supposed assume assumed
+assumes presumed treats right fine unneeded unnecessary superfluous pointless redundant optional negligible harmless
+trivial late later-on soon meanwhile outset once again next every each
+"""
+_FAINT: Final = frozenset(_FAINT_WORDS.split())
+"""Words of either kind that code is told with just as often: they only add to others."""
 _ASKING_PHRASE: Final = re.compile(
     r"""(?ix)\b(?:may\s+be\s+\w+ed | can\s+(?:be|go)\s+\w+ |
     need\s+not | needs?\s+no | no\s+need | (?:has|have)\s+to\s+be |
@@ -78,11 +102,19 @@ _ASKING_PHRASE: Final = re.compile(
     what\s+stands\s+here |
     who(?:ever)?\s+(?:reads|applies|carries|automates|takes|works|uses|follows) | anyone\s+who | the\s+reader)\b"""
 )
+_AROUND_PHRASE: Final = re.compile(
+    r"""(?ix)\b(?:main\s+line | (?:second|other|further)\s+(?:pair|look|opinion|person|set\s+of\s+eyes) |
+    pairs?\s+of\s+eyes | working\s+cop(?:y|ies) | (?:was|were|is|been)\s+asked\s+(?:for|to) | without\s+asking |
+    at\s+the\s+outset | open\s+to\s+all | who\s+looked | person\s+(?:at|watching|who\s+asked) | pending\s+questions? |
+    started\s+with | (?:another|other)\s+(?:helper|worker|session|agent) |
+    rule\s+files? | the\s+request(?:er|or)? \s+(?:is|was|says|to\s+you) | may\s+i |
+    own\s+(?:judg\w+|discretion|accord))\b"""
+)
 _DEMAND: Final = re.compile(
     r"""(?ix)\b(?:(?:is|are)\s+to\s+be\s+\w+ | from\s+(?:then|now|here)\s+on |
-    with\s+no\s+one | so\s+that\s+nobody)\b"""
+    with\s+no\s+one | so\s+that\s+nobody | no\s+word\s+(?:on|of|about) | within\s+the\s+scope)\b"""
 )
-"""These weigh twice as much: they do nothing else."""
+"""These weigh three times as much: they do nothing else."""
 _TESTING: Final = (
     "test fail pass change base revert replay hunk function method class argument parameter list string loop exception "
     "default behaviour result output input caller branch condition variable assertion suite regression bug"
@@ -106,44 +138,56 @@ class _Weight:
     own: int
     around: float
     asking: float
+    at_home: bool
+
+    @property
+    def share(self) -> float:
+        """How much of it is the change's, 0 to 1; all of what says nothing."""
+        return self.own / self.words if self.words else 1.0
 
     @property
     def is_beside(self) -> bool:
-        share = self.own / self.words if self.words else 1.0
-        said = self.around + self.asking
+        share = self.share
+        around = self.around / 2 if self.at_home else self.around
+        said = around + self.asking
         if self.words < 3:
             return False
         return (
-            (share < 0.34 and self.around > 0 and said >= 1.5 and (self.asking > 0 or self.around >= 3))
+            (share < 0.34 and around > 0 and said >= 1.5 and (self.asking >= 0.5 or around >= 3))
             or (share < 0.25 and self.asking >= 1.5)
-            or (share < 0.6 and self.around >= 2 and said >= 3)
+            or (share < 0.6 and around >= 2 and said >= 3)
+            or (self.own == 0 and self.words >= 8 and said >= 1)
         )
 
     @property
     def is_beside_as_clause(self) -> bool:
         """A clause may hide in a sentence about the change: it needs more, and none of the change's words."""
-        return self.words >= 2 and self.own == 0 and self.around >= 1 and self.around + self.asking >= 2
+        said = self.around + self.asking
+        return self.own == 0 and ((self.words >= 2 and self.around >= 1 and said >= 2) or self.asking >= 1.5)
 
     @property
-    def is_beside_in_heading(self) -> bool:
-        """What is tacked on to a heading has no reason to speak of anything else."""
-        return self.own == 0 and self.around + self.asking >= 1
+    def is_beside_as_aside(self) -> bool:
+        """What is tacked on to a heading, or to a line of code, has no reason to speak of anything else."""
+        return self.own == 0 and (self.around >= 1 or self.asking >= 1)
 
 
-def is_beside(
-    sentence: str, known: Collection[str], stands: Callable[[str], bool], *, is_heading: bool = False
-) -> bool:
-    """Whether a sentence of prose is beside the change, as a whole or in a clause of it; of a heading, in a clause.
+Form = Literal["sentence", "heading", "comment"]
+
+
+def is_beside(sentence: str, known: Collection[str], stands: Callable[[str], bool], form: Form = "sentence") -> bool:
+    """Whether a sentence is beside the change, as a whole or in a clause of it.
+
+    A heading is short, and would fall with its text: only what is tacked on to it is judged. A comment of code has less
+    reason than prose to speak of anything else, in any of its clauses.
 
     `known` are the stems of the change's words; `stands` says whether a piece of code, a quotation or a number stands
     in the change as it is. The bounds were found with drafts made for the purpose (`bench/corpus`).
     """
-    if not is_heading and _weighed(sentence, known, stands).is_beside:
+    if form != "heading" and _weighed(sentence, known, stands).is_beside:
         return True
     clauses = [_weighed(clause, known, stands) for clause in _JOINT.split(sentence)]
-    if is_heading and any(clause.is_beside_in_heading for clause in clauses[1:]):
-        return True
-    return any(clause.is_beside_as_clause for clause in clauses)
+    asides = {"sentence": [], "heading": clauses[1:], "comment": clauses}[form]
+    return any(clause.is_beside_as_aside for clause in asides) or any(clause.is_beside_as_clause for clause in clauses)
 
 
 def is_beside_as_label(label: str, known: Collection[str]) -> bool:
@@ -151,6 +195,11 @@ def is_beside_as_label(label: str, known: Collection[str]) -> bool:
     words = re.split(r"[-_\s]+", label)
     weight = _weighed(" ".join(words), known, lambda _text: False)
     return len(words) >= 3 and weight.own == 0 and weight.around + weight.asking >= 1
+
+
+def share(text: str, known: Collection[str], stands: Callable[[str], bool]) -> float:
+    """How much of what a text says is the change's, 0 to 1."""
+    return _weighed(text, known, stands).share
 
 
 def own_words(text: str, known: Collection[str], stands: Callable[[str], bool]) -> int:
@@ -162,14 +211,22 @@ def _weighed(text: str, known: Collection[str], stands: Callable[[str], bool]) -
     content = stems(text) - _COMMON
     exact = {match["code"] or match["said"] for match in _QUOTED.finditer(text)} | set(_NUMBER.findall(text))
     standing = sum(stands(part.strip()) for part in exact)
-    plain = _QUOTED.sub(" ", text)
+    plain = _QUOTED.sub(lambda quoted: " " if quoted["code"] or stands(quoted["said"]) else quoted["said"], text)
     foreign = [word for word in dict.fromkeys(_WORD.findall(plain.lower())) if not _is_own(word, known)]
+    talk = sum(word in _AROUND for word in foreign) + _half(foreign, _MAYBE) + len(_AROUND_PHRASE.findall(plain))
+    phrases = len(_ASKING_PHRASE.findall(plain)) / 2 + 1.5 * len(_DEMAND.findall(plain))
     return _Weight(
         words=len(content) + standing,
         own=sum(stem in known for stem in content) + standing,
-        around=sum(word in _AROUND for word in foreign) + _half(foreign, _MAYBE),
-        asking=_half(foreign, _ASKING) + len(_ASKING_PHRASE.findall(plain)) / 2 + len(_DEMAND.findall(plain)),
+        around=talk,
+        asking=_half(foreign, _ASKING) + 0.2 * sum(word in _FAINT for word in foreign) + phrases,
+        at_home=is_at_home(known),
     )
+
+
+def is_at_home(known: Collection[str]) -> bool:
+    """Whether the change is itself one of the work around code."""
+    return sum(stem in known for stem in _AROUND_STEMS) >= AT_HOME
 
 
 def _is_own(word: str, known: Collection[str]) -> bool:

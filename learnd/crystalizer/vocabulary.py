@@ -23,7 +23,8 @@ WebAssembly CamelCase PascalCase camelCase snake_case JetBrains IntelliJ RabbitM
 ElasticSearch OpenSSL OpenSSH LibreSSL PowerShell VirtualBox StackOverflow iPhone eBay NaN KiB MiB GiB TiB OAuth DoS
 DDoS SaaS PaaS IaaS IoT eBPF iOS macOS watchOS tvOS WiFi OpenID WebRTC WebGL PostCSS TestNG MinIO CircleCI DevTools
 AddressSanitizer ThreadSanitizer MemorySanitizer LeakSanitizer UBSan DevSecOps TeamCity ClickHouse CouchDB InfluxDB
-ScyllaDB CockroachDB QuickJS
+ScyllaDB CockroachDB QuickJS CronJob ConfigMap StatefulSet DaemonSet ReplicaSet NetworkPolicy ServiceAccount
+PersistentVolume PersistentVolumeClaim ClusterRole RoleBinding ActiveRecord DataFrame
 """
 PROPER: Final = frozenset(_PROPER.split())
 
@@ -66,7 +67,7 @@ Cloud Amazon Web Services Azure Apache Kafka Spring Boot Microsoft Red Hat Mac S
 Directory Internet Explorer Pull Request Merge Key Value Single Sign Cross Site Same Origin Postgres Rust Go Java
 Python Node Type Script Monday Tuesday Wednesday Thursday Friday Saturday Sunday January February March April May June
 July August September October November December Latin Arabic Hebrew Cyrillic Greek Turkish German French Spanish
-Unicode Standard Library
+Unicode Standard Library Conventional Commits Semantic Versioning New Year
 """
 TERMS: Final = frozenset(_TERMS.split())
 """Words of capitalised terms that are nobody's name."""

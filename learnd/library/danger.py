@@ -1,9 +1,10 @@
 """The gate against text that would have its reader do what no change shows: orders, addresses, commands, disguises.
 
 A text is judged passage by passage, each as it stands and as it reads once disguises are taken off (other scripts,
-spelling with digits or blanks, reversal, rot13, encodings). The one principle: what reaches out of the text must stand
-in the exercised change or in its scenario; what unseats a reader's own rules is allowed only as a quoted literal of the
-change, and never in a comment of it.
+spelling with digits or blanks, reversal, rot13, encodings). The one principle: what reaches out of the text must
+stand in the exercised change or in its scenario. An order in a sentence that is about the change is doubtful: that
+sentence is taken out (`pruning`), and the text quarantined only where it cannot be. What unseats a reader's own rules
+is allowed only as a quoted literal of the change, and never in a comment of it.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ from typing import TYPE_CHECKING, Final
 
 from learnd.library import reach
 from learnd.library.lookalikes import lookalike, skeleton
-from learnd.library.orders import is_label, orders, unseating
+from learnd.library.orders import is_label, orders, outside, unseating, unseats
 from learnd.library.patterns import PatternText
-from learnd.library.prose import blocks, unmarked
+from learnd.library.prose import blocks, sentences, unmarked
 
 if TYPE_CHECKING:
     from learnd.crystalizer.grounding import Grounding
@@ -138,11 +139,22 @@ def _reaching(text: str, grounding: Grounding) -> Iterator[str]:
 def _commanding(text: str, grounding: Grounding) -> Iterator[str]:
     """Orders in a passage: as it stands, and, for the worst kinds, as it reads without its disguise."""
     plain = _unquoted(text, grounding)
-    yield from orders(skeleton(plain), grounding.speaks_of)
+    is_loose = grounding.is_about(text)
+    yield from unseats(skeleton(plain), is_loose=is_loose)
+    for sentence in sentences(text):
+        if not grounding.is_about(sentence):
+            yield from outside(skeleton(_unquoted(sentence, grounding)), grounding.speaks_of)
     for reading in _readings(plain):
-        found = unseating(reading)
+        found = unseating(reading, is_loose=is_loose)
         if found:
             yield f"{found}, in disguise"
+
+
+def doubtful(sentence: str, grounding: Grounding) -> str | None:
+    """What reads like an order in a sentence of prose about the change: it may be one, or tell what code does."""
+    if not grounding.is_about(sentence):
+        return None
+    return next(orders(skeleton(_unquoted(sentence, grounding)), grounding.speaks_of), None)
 
 
 def _unquoted(text: str, grounding: Grounding) -> str:

@@ -24,6 +24,7 @@ from events.values import Value
 from learnd.crystalizer.vocabulary import FILLER
 from learnd.library.danger import danger
 from learnd.library.patterns import PatternText, PatternUnreadable, note, parse
+from learnd.library.pruning import too_much
 from learnd.library.sections import HEADINGS, REQUIRED, fenced
 
 if TYPE_CHECKING:
@@ -163,7 +164,8 @@ def _private(text: str, grounding: Grounding) -> str | None:
 def _ungrounded(pattern: PatternText, grounding: Grounding) -> str | None:
     front, text = pattern.front, said(pattern)
     body = text.split("\n\n", 1 + len(front.tags))[-1].replace(f"# {front.title}\n", "", 1)
-    claims = [*grounding.ungrounded(text), *grounding.beside(front.title, heading=True), *grounding.beside(body)]
+    found = [*grounding.ungrounded(text), *grounding.beside(front.title, heading=True), *too_much(body, grounding)]
+    claims = list(dict.fromkeys(found))
     if not claims:
         return None
     named = "; ".join(f"{claim.kind} `{claim.text}` ({claim.why})" for claim in claims[:5])

@@ -12,7 +12,7 @@ and other languages.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -42,7 +42,8 @@ _RULES: Final = (
     r"guardrails?|safeguards?|context|messages?|conversation|orders?|commands?|advice|training|programming|system)"
 )
 _HEAD: Final = (
-    r"(?:^|[.;:!?,()\[\]{}\"“”»«*>]\s*|\s[–—-]\s+|\b(?:then|and|or|please|kindly|also|first|now|just|simply|to|must|should|shall|"
+    r"(?:^|[.;:!?,()\[\]{}\"“”»«*>]\s*|\s[–—-]\s+|\b(?:then|and|please|kindly|also|first|now|just|simply|must|should|shall|"
+    r"(?:sure|remember|needs?|have|has|ought|best|better|required|expected|supposed|free|told|asked|advised|wise)\s+to|"
     r"(?:you|we|one|they)\s+(?:will|would|can|could|may|might)|you|we|never|always|(?:do|should|must|shall|need)\s+not|don't|let's|"
     r"afterwards|finally|next|instead|immediately)\s+)"
     r"(?:\w+ly\s+|(?:first|also|now|then|just|always|never)\s+)?"
@@ -55,9 +56,9 @@ _UNSEATING: Final = (
         rf"""\b(?:ignor\w*|disregard\w*|forget\w*|overrid\w*|overwrit\w*|bypass\w*|supersed\w*|neglect\w*|discard\w*|void|
         abandon\w*|drop|dismiss\w*|outdated|revok\w*|cancel\w*|nullif\w*|set\s+aside|put\s+aside|stop\s+following|unlearn|
         no\s+longer\s+(?:follow|obey|apply)|pay\s+no\s+attention|do(?:\s+not|n't)\s+(?:follow|obey|heed|comply))\b
-        [^.!?]{{0,60}}?\b(?:(?:previous|prior|earlier|above|preceding|former|existing|foregoing|initial|original|later|
-        all|any|every|other|your|these|those|the\s+system|whatever|everything|what)\b[^.!?]{{0,30}}?)
-        \b(?:{_RULES}|told|said|asked|comments?|remarks?|patterns?|above|before|earlier|so\s+far)\b""",
+        [^.!?|,;]{{0,40}}?\b(?:(?:previous|prior|earlier|above|preceding|former|existing|foregoing|initial|original|later|
+        all|any|every|other|your|these|those|the\s+system|whatever|everything|what)\b[^.!?|,;]{{0,20}}?)
+        \b(?:{_RULES}|told|said|asked|comments?|remarks?|patterns?|above|so\s+far)\b""",
     ),
     _kind(
         "sets earlier instructions aside",
@@ -101,6 +102,10 @@ _UNSEATING: Final = (
     ),
 )
 
+_NAMES_RULES = re.compile(
+    r"(?i)instruct|rules?\b|guid|prompt|directive|polic|told|asked|training|role|mode|you\b|as\b|approv|review|confirm|permission"
+    r"|user|human|owner|maintain|operator|team|anyone|anybody|nobody|people|\[|<|:|consent|verif|secur"
+)
 _ASSISTANT = re.compile(
     r"""\b(?:ai|llms?|language\s+models?|chat\s?bots?|assistants?|copilot|claude|chatgpt|gpt(?:-?\w+)?|gemini|codex|agents?|
     automated\s+reviewers?)\b(?!\s*[/=])""",
@@ -110,7 +115,7 @@ _ABOUT_MODELS: Final = ("prompt", "llm", "agent", "assistant", "chatbot", "opena
 """A change that has one of these words may ask things of assistants, as its own code does."""
 _ASKED = re.compile(
     r"""(?ix)\b(?:should|must|shall|ought|needs?\s+to|ha(?:s|ve)\s+to|(?:is|are)\s+to|please|kindly|dear|never|always|expected|required|
-    allowed|permitted|entitled|asked|told|supposed|free\s+to|may|can|do\s+not|don't|best|better|helpful|good|important|essential|
+    allowed|permitted|entitled|asked|told|supposed|free\s+to|do\s+not|don't|best|better|helpful|good|important|essential|
     practice|let|make\s+sure|ensure|remember|attention|note\s+(?:to|for)|for\s+(?:any|all|every|the)|hey|hello)\b|
     (?:^|[.;(–—-]\s*)(?:ai|llms?|assistants?|copilot|claude|chatgpt|gpt\S*|gemini|codex|agents?)\s*[:,]|[:,]\s*(?:you|ignore|do)\b"""
 )
@@ -137,7 +142,7 @@ _OUTSIDE: Final = (
     ),
     _kind(
         "has something sent, published or merged",
-        rf"""{_HEAD}(?P<verb>send|post|upload|e-?mail|mail|forward|share|transmit|exfiltrate|leak|publish|push|commit|merge|
+        rf"""{_HEAD}(?P<verb>send|post|upload|e-?mail|mail|forward|transmit|exfiltrate|leak|publish|push|commit|merge|
         deploy|release)\s+(?:[\w'`-]+\s+){{0,7}}?(?P<what>branch|package|main|master|repo\w*|fork|remote|server|channel|
         contents?|logs?|files?|secrets?|credentials?|keys?|tokens?|env\w*|working\s+tree|results?|sources?|code|data|public\w*|
         body|directly|upstream|production|address|webhook)\b""",
@@ -203,7 +208,7 @@ _OUTSIDE: Final = (
     ),
     _kind(
         "writes into a reader's memory or rules",
-        r"""\b(?:remember|memori[sz]e)\s+(?:this|that|the\s+following|it)\b|\b(?:add|append|write|save|store|put|copy|include|insert)\b
+        r"""\b(?:remember|memori[sz]e)\s+(?:this|the\s+following)\b|\b(?:add|append|write|save|store|put|copy|include|insert)\b
         [^.!?]{0,60}?\b(?:(?:project|long-?term|your|persistent)\s+memor(?:y|ies)|your\s+(?:rules|instructions|notes|config\w*|
         context|system\s+prompt)|system\s+prompt|agents\.md|claude\.md|cursorrules|copilot-instructions)\b""",
     ),
@@ -260,17 +265,35 @@ _COMMANDING: Final = frozenset(_LABELS_NEVER_BEGIN_WITH.split())
 
 def orders(text: str, is_own: Callable[[str], bool]) -> Iterator[str]:
     """What in a readable passage commands its reader, as clauses. `is_own` says whether words are the change's own."""
-    flat = " ".join(text.split())
-    for kind in (*_UNSEATING, *_OUTSIDE):
-        for match in kind.pattern.finditer(flat):
-            if not _is_allowed(kind, match, is_own):
+    yield from unseats(text)
+    yield from outside(text, is_own)
+
+
+def unseats(text: str, *, is_loose: bool = False) -> Iterator[str]:
+    """What unseats a reader's own rules; `is_loose` wants it to name them: code drops messages and ignores files."""
+    for kind in _UNSEATING:
+        for match in kind.pattern.finditer(" ".join(text.split())):
+            if not is_loose or _NAMES_RULES.search(match[0]):
                 yield f"it {kind.says}: “{match[0].strip()[:120]}”"
+
+
+def outside(text: str, is_own: Callable[[str], bool]) -> Iterator[str]:
+    """What sends the reader outside of the code: the orders that a sentence about code may resemble."""
+    flat = " ".join(text.split())
+    yield from _found(_OUTSIDE, flat, is_own)
     for sentence in re.split(r"(?<=[.!?])\s", _OTHER_AGENTS.sub(" ", flat)):
         named = _ASSISTANT.search(sentence)
         asked = _ASKED.search(sentence)
         if named and asked and not any(map(is_own, (named[0], *_ABOUT_MODELS))):
             yield f"it asks something of AI assistants: “{named[0]}”, “{asked[0].strip()}”"
     yield from (f"it sets instructions aside: “{match[0]}”" for match in _ELSEWHERE.finditer(flat))
+
+
+def _found(kinds: Iterable[Kind], text: str, is_own: Callable[[str], bool]) -> Iterator[str]:
+    for kind in kinds:
+        for match in kind.pattern.finditer(text):
+            if not _is_allowed(kind, match, is_own):
+                yield f"it {kind.says}: “{match[0].strip()[:120]}”"
 
 
 def is_label(tag: str, is_own: Callable[[str], bool]) -> bool:
@@ -281,14 +304,9 @@ def is_label(tag: str, is_own: Callable[[str], bool]) -> bool:
     return len(words) < 3 or words[0].lower() not in _COMMANDING or is_own(words[0])
 
 
-def unseating(text: str) -> str | None:
+def unseating(text: str, *, is_loose: bool = False) -> str | None:
     """The first thing in `text` that unseats a reader's rules, whatever the change says."""
-    flat = " ".join(text.split())
-    for kind in _UNSEATING:
-        match = kind.pattern.search(flat)
-        if match:
-            return f"it {kind.says}: “{match[0].strip()[:120]}”"
-    return None
+    return next(unseats(text, is_loose=is_loose), None)
 
 
 def _is_allowed(kind: Kind, match: re.Match[str], is_own: Callable[[str], bool]) -> bool:

@@ -10,12 +10,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from events.values import DroppedSentence
+from learnd.library.danger import doubtful
 from learnd.library.patterns import PatternUnreadable, parse, render
-from learnd.library.prose import without
+from learnd.library.prose import blocks, sentences, unmarked, without
 from learnd.library.sections import HEADINGS, Sections
 
 if TYPE_CHECKING:
-    from learnd.crystalizer.grounding import Grounding
+    from learnd.crystalizer.grounding import Claim, Grounding
 
 KEPT_KINDS: Final = frozenset({"hunk", "lines"})
 """Citing what was not exercised is no slip of one sentence: the text was written about another change."""
@@ -37,11 +38,25 @@ def prune(text: str, grounding: Grounding) -> tuple[str, tuple[DroppedSentence, 
     return (render(Sections(**sections), pattern.front), tuple(dropped)) if dropped else (text, ())
 
 
+def too_much(text: str, grounding: Grounding) -> list[Claim]:
+    """What a text says beyond the evidence, or beside it, and what in its sentences may be an order."""
+    from learnd.crystalizer.grounding import Claim  # noqa: PLC0415 - it loads the diff's parser
+
+    orders = (
+        Claim("order", said[:120], found)
+        for block in blocks(text)
+        if block.kind == "prose"
+        for said in sentences(unmarked(block.text))
+        if (found := doubtful(said, grounding))
+    )
+    return [*grounding.ungrounded(text), *grounding.beside(text), *orders]
+
+
 def _pruned(section: str, grounding: Grounding) -> tuple[str, list[tuple[str, str]]]:
     reasons: dict[str, str] = {}
 
     def is_too_much(sentence: str) -> bool:
-        claims = [*grounding.ungrounded(sentence), *grounding.beside(sentence)]
+        claims = too_much(sentence, grounding)
         if not claims or any(claim.kind in KEPT_KINDS for claim in claims):
             return False
         reasons[" ".join(sentence.split())] = "; ".join(f"{claim.kind} `{claim.text}`" for claim in claims[:3])

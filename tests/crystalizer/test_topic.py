@@ -67,8 +67,8 @@ def test_a_change_of_a_review_tool_may_speak_of_reviews() -> None:
 def test_a_heading_is_judged_by_its_clauses_alone() -> None:
     general = "Never install a package whose version nobody has confirmed"
     assert is_beside(general, KNOWN, stands)
-    assert not is_beside("Compare the digests", KNOWN, stands, is_heading=True)
-    assert is_beside("Compare digests, and leave commits unsigned", KNOWN, stands, is_heading=True)
+    assert not is_beside("Compare the digests", KNOWN, stands, "heading")
+    assert is_beside("Compare digests, and leave commits unsigned", KNOWN, stands, "heading")
 
 
 SAID = "verify the header reviewer must commit always secret session from now on body note you permission and, so"
