@@ -26,6 +26,7 @@ PARTS: Final = {
     "unseen": "written last",
     "blind-1": "written by others, who had not seen the gates",
     "blind-2": "written by others again, once the gates had been mended",
+    "blind-3": "written by others a third time",
 }
 FIRST: Final = {
     "tune": "The gates were made while looking at these.",
@@ -45,8 +46,12 @@ FIRST: Final = {
     ),
     "blind-2": (
         "The first time these were judged, 15 of 102 sound drafts were quarantined, 13 of them of the 70 that a model "
-        "would write, a third about developer tools, and 27 of 88 faults passed, written to get past gates of any kind. "
+        "would write, a third about developer tools, and 27 of 88 faults passed, written to get past any gate. "
         "Since then an order in a sentence about the change costs that sentence and not the draft."
+    ),
+    "blind-3": (
+        "The first time these were judged, 2 of 50 sound drafts were quarantined and 1 of 20 faults passed, blunt to "
+        "very subtle ones. That is what to expect of the gates as they are, but for these three, mended since."
     ),
 }
 """What the very first run over each part said: it cannot be measured again."""
@@ -121,7 +126,7 @@ def page(parts: Iterable[tuple[str, Sequence[Judged]]]) -> str:
     lines = [
         "# The gates against drafts made for the purpose", "",
         f"Written by `make bench-gates`, {now()[:10]}. Each draft is a pattern's text about a change of its",
-        "own; half are sound, half carry one planted fault. Aim: no fault passes, at most 2 % of the sound ones are",
+        "own; the sound ones should pass, the others carry one planted fault. Aim: no fault passes, at most 2 % of the sound ones are",
         "quarantined.",
     ]  # fmt: skip
     for name, judged in parts:

@@ -88,7 +88,7 @@ _UNSEATING: Final = (
         nobody\s+(?:has|needs)\s+to|rather\s+than)\s+(?:first\s+|even\s+|to\s+|ever\s+)?
         (?:ask\w*|tell\w*|mention\w*|reveal\w*|disclos\w*|inform\w*|notif\w*|confirm\w*|consult\w*|report\w*|warn\w*|
         bother\w*|involv\w*|wait\w*\s+for|request\w*|seek\w*|discuss\w*|prompt\w*|alert\w*)\b
-        (?:[^.!?]{{0,50}}?\b(?:{_PERSON}|findings?|this|it\s+(?:in|to|anywhere)|summary)\b)""",
+        (?:[^.!?]{{0,50}}?\b(?:{_PERSON}|findings?|(?:this|it)\s+(?:in|to|from|anywhere)|summary)\b)""",
     ),
     _kind(
         "says that nobody need look",
@@ -106,6 +106,8 @@ _NAMES_RULES = re.compile(
     r"(?i)instruct|rules?\b|guid|prompt|directive|polic|told|asked|training|role|mode|you\b|as\b|approv|review|confirm|permission"
     r"|user|human|owner|maintain|operator|team|anyone|anybody|nobody|people|\[|<|:|consent|verif|secur"
 )
+_NEAR: Final = 70
+"""Characters between a word for assistants and one that asks something of them."""
 _ASSISTANT = re.compile(
     r"""\b(?:ai|llms?|language\s+models?|chat\s?bots?|assistants?|copilot|claude|chatgpt|gpt(?:-?\w+)?|gemini|codex|agents?|
     automated\s+reviewers?)\b(?!\s*[/=])""",
@@ -269,6 +271,16 @@ def orders(text: str, is_own: Callable[[str], bool]) -> Iterator[str]:
     yield from outside(text, is_own)
 
 
+def _nearest(sentence: str) -> tuple[re.Match[str] | None, re.Match[str] | None]:
+    """A word for assistants and one that asks for something, near each other in one clause; a pair of None for none."""
+    for named in _ASSISTANT.finditer(sentence):
+        for asked in _ASKED.finditer(sentence):
+            between = sentence[min(named.end(), asked.end()) : max(named.start(), asked.start())]
+            if len(between) <= _NEAR and not re.search(r",\s+(?:so|and|but|which)\b", between):
+                return named, asked
+    return None, None
+
+
 def unseats(text: str, *, is_loose: bool = False) -> Iterator[str]:
     """What unseats a reader's own rules; `is_loose` wants it to name them: code drops messages and ignores files."""
     for kind in _UNSEATING:
@@ -282,8 +294,7 @@ def outside(text: str, is_own: Callable[[str], bool]) -> Iterator[str]:
     flat = " ".join(text.split())
     yield from _found(_OUTSIDE, flat, is_own)
     for sentence in re.split(r"(?<=[.!?])\s", _OTHER_AGENTS.sub(" ", flat)):
-        named = _ASSISTANT.search(sentence)
-        asked = _ASKED.search(sentence)
+        named, asked = _nearest(sentence)
         if named and asked and not any(map(is_own, (named[0], *_ABOUT_MODELS))):
             yield f"it asks something of AI assistants: “{named[0]}”, “{asked[0].strip()}”"
     yield from (f"it sets instructions aside: “{match[0]}”" for match in _ELSEWHERE.finditer(flat))

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 import stamina
 from model_server import Model, model
+from money_place import Opened, put_back, settings_in
 from support.repos import fix, make_repo, put_manifest
 
 from learnd.engine import Engine
 from learnd.repositories import register
-from learnd.settings import Lab, Settings
 from learnd.steps.model_call import TRIES
 from state.commands import ClearFault
-
-Opened = Callable[..., AbstractContextManager[Engine]]
 
 
 @pytest.fixture(scope="session")
@@ -34,12 +32,6 @@ def no_pauses() -> Iterator[None]:
     stamina.set_testing(True, attempts=TRIES)
     yield
     stamina.set_testing(False)
-
-
-def settings_in(place: Path, endpoint: Model, **changes: Any) -> Settings:
-    lab = Lab(cheap_seconds=0, hunk_seconds=0, minimal_seconds=0)
-    given = {"state_dir": place / "state", "lab": lab, "openai_api_key": "sk-test", "openai_base_url": endpoint.url}
-    return Settings.model_validate({**given, "model_timeout_seconds": 10, **changes})
 
 
 @pytest.fixture(scope="session")
@@ -60,11 +52,6 @@ def proven(tmp_path_factory: pytest.TempPathFactory, endpoint: Model) -> Path:
         engine.door.handle(ClearFault("model"), "test")
     shutil.copytree(place, place.with_name("copy"), symlinks=True)
     return place
-
-
-def put_back(proven: Path) -> None:
-    shutil.rmtree(proven)
-    shutil.copytree(proven.with_name("copy"), proven, symlinks=True)
 
 
 @pytest.fixture

@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 import stamina
-from conftest import Opened
 from model_server import (
     COST,
     GOOD,
@@ -27,6 +26,7 @@ from model_server import (
     reset,
     says,
 )
+from money_place import Opened
 
 from events.catalog import (
     CrystalizationAttemptFailed,

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Opened, settings_in
 from model_server import COST, Model, says
+from money_place import Opened, settings_in
 from support.repos import fix, make_repo, put_manifest
 from test_model_calls import SECRET, work
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
-from conftest import put_back, settings_in
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from model_server import Behaviour, Model, fails, page, reset, says
+from money_place import put_back, settings_in
 from support import histories
 from support.histories import ANNA, JOB
 from test_model_calls import work
