@@ -126,8 +126,8 @@ def page(parts: Iterable[tuple[str, Sequence[Judged]]]) -> str:
     lines = [
         "# The gates against drafts made for the purpose", "",
         f"Written by `make bench-gates`, {now()[:10]}. Each draft is a pattern's text about a change of its",
-        "own; the sound ones should pass, the others carry one planted fault. Aim: no fault passes, at most 2 % of the sound ones are",
-        "quarantined.",
+        "own; the sound ones should pass, the others carry one planted fault. Aim: no fault passes, at most 2 % of the",
+        "sound ones are quarantined.",
     ]  # fmt: skip
     for name, judged in parts:
         lines += ["", f"## `{name}`: {PARTS[name]}", "", FIRST[name], "", *table(judged)]
