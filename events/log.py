@@ -17,6 +17,7 @@ import sqlite3
 import threading
 import time
 import weakref
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -85,6 +86,11 @@ class AppendOutcomeUnknown(AppendFailed):
 
     The log takes no more appends: end the process, and let the next one fold the log anew.
     """
+
+
+def _in_parts(streams: Sequence[str]) -> Iterator[Sequence[str]]:
+    """So many at a time as every build of SQLite takes in one statement."""
+    yield from (streams[at : at + 500] for at in range(0, len(streams), 500))
 
 
 class EventLog:
@@ -191,6 +197,25 @@ class EventLog:
         """A stream's events from version 1 on; empty when there is no such stream. Raises EventUnreadable."""
         rows = self.connection.execute("SELECT * FROM events WHERE stream = ? ORDER BY version", (stream,)).fetchall()
         return [read_row(row) for row in rows]
+
+    def read_types(self, streams: Sequence[str], types: Collection[str]) -> list[Recorded]:
+        """The events of these types in some streams, oldest first; no others are read. Raises EventUnreadable."""
+        found: list[Row] = []
+        kinds = ", ".join("?" * len(types))
+        for some in _in_parts(streams):
+            marks = ", ".join("?" * len(some))
+            query = f"SELECT * FROM events WHERE stream IN ({marks}) AND type IN ({kinds})"  # noqa: S608 - only places
+            found += self.connection.execute(query, (*some, *types)).fetchall()
+        return [read_row(row) for row in sorted(found, key=lambda row: row[0])]
+
+    def count_types(self, streams: Sequence[str]) -> Counter[str]:
+        """How many events of each type some streams have; none is read."""
+        counts: Counter[str] = Counter()
+        for some in _in_parts(streams):
+            marks = ", ".join("?" * len(some))
+            query = f"SELECT type, count(*) FROM events WHERE stream IN ({marks}) GROUP BY type"  # noqa: S608 - as above
+            counts.update(dict(self.connection.execute(query, some).fetchall()))
+        return counts
 
     def read_all(
         self, after: int = 0, limit: int | None = None, types: Collection[str] | None = None

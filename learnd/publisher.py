@@ -32,7 +32,7 @@ from learnd.manifest.lockfile import LockBusy
 from learnd.manifest.tasks import TaskFileBusy, TaskFileRefused, append_metrics, write_state
 from learnd.manifest.write import ManifestChanged, ManifestUnwritable, write_learnd_json, write_learning
 from learnd.serving.keeping import keep_skills
-from learnd.views.learning import History, learnd_file, learning_block, metrics_line, task_state
+from learnd.views.learning import TOLD_OF_PATTERNS, History, learnd_file, learning_block, metrics_line, task_state
 from learnd.views.queries import JobRow
 from learnd.workplace import Workplace
 from state import commands as c
@@ -109,13 +109,17 @@ class Publisher:
 
     def _task(self, repo_path: str, task_id: str) -> None:
         """The numbers of a task, over all its jobs: written once for many jobs that ended together."""
-        rows = self._place.views().jobs_of_task(repo_path, task_id)
-        newest = max(row.updated_at for row in rows)
-        write_state(Path(repo_path), task_id, task_state([self._history(row) for row in rows], newest))
+        views = self._place.views()
+        jobs = views.jobs_of_task(repo_path, task_id)
+        patterns = views.patterns_of_task(repo_path, task_id)
+        newest = max(row.updated_at for row in jobs)
+        write_state(
+            Path(repo_path), task_id, task_state(self._place.door.log, [row.id for row in jobs], patterns, newest)
+        )
 
     def _history(self, row: JobRow) -> History:
         log_ = self._place.door.log
-        pattern = log_.read(f"pattern-{row.pattern}") if row.pattern else []
+        pattern = log_.read_types([f"pattern-{row.pattern}"], TOLD_OF_PATTERNS) if row.pattern else []
         return History(row.id, log_.read(f"job-{row.id}"), pattern, self._candidate(row.pattern))
 
     def _candidate(self, pattern_id: str | None) -> str | None:

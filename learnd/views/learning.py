@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from events import catalog as e
+from events.log import EventLog
 from events.recorded import Recorded
 from events.values import FileRef
 from learnd.clock import seconds_between
@@ -61,19 +62,18 @@ ALERT_WORDS: dict[str, AlertWord] = {
 TOLD = (e.AlertRaised, e.AlertDelivered, e.AlertFailed)
 
 
+TOLD_OF_PATTERNS = frozenset(kind.__name__ for kind in e.PATTERN_EVENTS) - {"EvidenceAdded", "EvidenceWithdrawn"}
+"""What is read of a pattern here: of evidence there may be hundreds of events, each with a text of its own."""
+
+
 class History:
-    """One job's records and those of the pattern that it led to, ready to be asked."""
+    """One job's records and what became of the pattern that it led to (TOLD_OF_PATTERNS), ready to be asked."""
 
     def __init__(self, job_id: str, records: Sequence[Recorded], pattern: Sequence[Recorded], candidate: str | None):
         self.job: Job = jobs.fold(job_id, (record.data for record in records))
         self.records = records
         self.pattern = pattern
         self.candidate = candidate
-
-    @property
-    def wrote_pattern(self) -> bool:
-        """Whether the pattern is this job's own, not one that was known, to which it added evidence."""
-        return self.job.draft is not None and self.job.draft.pattern_id == self.job.pattern_id
 
     def last(self, *kinds: type[e.Event]) -> Recorded | None:
         """The newest record of one of these kinds."""
@@ -145,18 +145,18 @@ def metrics_line(history: History) -> MetricsLine:
     )
 
 
-def task_state(histories: Sequence[History], updated_at: str) -> TaskState:
-    """The numbers of one task over all its jobs, counted as `learnd metrics` counts: each time that it was."""
-    kinds = Counter(record.type for history in histories for record in history.records)
-    alerts = Counter(
-        record.data.kind
-        for history in histories
-        for record in history.records
-        if isinstance(record.data, e.AlertRaised)
-    )
-    patterns = [history for history in histories if history.wrote_pattern]
-    became = Counter(record.type for history in patterns for record in history.pattern)
-    measures = [measure for history in patterns for measure in pattern_measures(history.pattern)]
+def task_state(log: EventLog, jobs: Sequence[str], patterns: Sequence[str], updated_at: str) -> TaskState:
+    """The numbers of one task over all its jobs, counted as `learnd metrics` counts: each time that it was.
+
+    `jobs` are the ids of the task's jobs, `patterns` those that they wrote, not those to which they added evidence.
+    """
+    streams = [f"job-{job}" for job in jobs]
+    kinds = log.count_types(streams)
+    raised = (record.data for record in log.read_types(streams, ("AlertRaised",)))
+    alerts = Counter(alert.kind for alert in raised if isinstance(alert, e.AlertRaised))
+    told = [log.read_types([f"pattern-{pattern}"], TOLD_OF_PATTERNS) for pattern in patterns]
+    became = Counter(record.type for history in told for record in history)
+    measures = [measure for history in told for measure in pattern_measures(history)]
     decided = [one for one in measures if one.kind == "reviewed" and one.label in ("promoted", "rejected")]
     waits = [one.at - one.began for one in decided if one.began is not None and one.at >= one.began]
     return TaskState(

@@ -218,6 +218,15 @@ class Views:
         """The jobs of one task in one work tree, oldest first."""
         return self._rows(JobRow, "jobs", "repo_path = ? AND task_id = ?", (repo_path, task_id), "rowid")
 
+    def patterns_of_task(self, repo_path: str, task_id: str) -> list[str]:
+        """The ids of the patterns that the jobs of one task in one work tree wrote, oldest first."""
+        found = self.rows(
+            "SELECT id FROM patterns WHERE job_id IN (SELECT id FROM jobs WHERE repo_path = ? AND task_id = ?) "
+            "ORDER BY rowid",
+            (repo_path, task_id),
+        )
+        return [str(pattern) for (pattern,) in found]
+
     def jobs_of_manifest(self, manifest_path: str) -> list[JobRow]:
         return self._rows(JobRow, "jobs", "manifest_path = ?", (manifest_path,), "rowid")
 

@@ -14,7 +14,7 @@ from timed_histories import ANNA, DAY, HOUR, Past, at, by, candidate, job, regre
 
 from learnd.verbs.terminal import Stop
 from learnd.verbs.when import moment
-from learnd.views.learning import History, task_state
+from learnd.views.learning import task_state
 from learnd.views.queries import Views
 from learnd.views.store import open_for_writing, read_connection
 from state import commands as c
@@ -135,11 +135,8 @@ def test_what_is_no_moment_is_said_so() -> None:
 def test_the_task_s_own_file_counts_as_the_metrics_do(month: CliPlace) -> None:
     with open_for_writing(month.log) as log:
         views = Views(read_connection(log))
-        histories = [
-            History(row.id, log.read(f"job-{row.id}"), log.read(f"pattern-{row.pattern}") if row.pattern else [], None)
-            for row in views.jobs()
-        ]
-        told = task_state(histories, at(0))
+        patterns = [str(row[0]) for row in views.rows("SELECT id FROM patterns")]
+        told = task_state(log, [row.id for row in views.jobs()], patterns, at(0))
     found = month.learnd("metrics", "--json").json
     safety = told.safety
     assert safety.validation.passed == found["validation"]["passed"] == 4
