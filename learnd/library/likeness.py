@@ -141,9 +141,13 @@ def _opposed(new: Likeness, pattern_id: str, other: Likeness) -> Opposed | None:
     taken, brought = len(new.removed & other.added), len(new.added & other.removed)
     if taken + brought and (taken + brought) >= REVERSED * (_size(new) + _size(other) - taken - brought):
         return Opposed(pattern_id, "reverse", f"its change is the reverse: {_lines(taken + brought)} of it are undone")
-    if taken and taken >= TAKEN_BACK * min(len(new.removed), len(other.added)):
+    takes = taken > 0 and taken >= TAKEN_BACK * min(len(new.removed), len(other.added))
+    brings = brought > 0 and brought >= TAKEN_BACK * min(len(new.added), len(other.removed))
+    if takes and brings:
+        return Opposed(pattern_id, "reverse", f"each undoes what the other does: {_lines(taken + brought)} in all")
+    if takes:
         return Opposed(pattern_id, "takes_back", f"it takes out {_lines(taken)} that the other puts in")
-    if brought and brought >= TAKEN_BACK * min(len(new.added), len(other.removed)):
+    if brings:
         return Opposed(pattern_id, "brings_back", f"it puts in {_lines(brought)} that the other takes out")
     return None
 

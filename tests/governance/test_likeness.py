@@ -140,6 +140,13 @@ def test_symbols_are_what_stands_in_code_and_on_changed_lines() -> None:
     assert "Loading" not in symbols(text())
 
 
+def test_two_changes_that_each_undo_a_part_of_the_other_are_reverses_from_either_side() -> None:
+    one = of(text(), [("+", "call_0(value)"), ("+", "call_1(value)"), ("+", "call_3(value)"), ("-", "call_2(value)")])
+    other = of(text(), [("+", "call_2(value)"), ("-", "call_0(value)")])
+    for new, known in ((one, other), (other, one)):
+        assert [conflict.kind for conflict in opposing(new, [("known", known)])] == ["reverse"]
+
+
 lines = st.lists(st.tuples(st.sampled_from("+-"), st.sampled_from([f"call_{n}(value)" for n in range(6)])), max_size=8)
 
 
