@@ -82,7 +82,7 @@ def evidence_table() -> str:
 def evidence_gist() -> str:
     """The same in a paragraph: how many are proven, by how much of their changes, and what the others are."""
     rows = _pairs()
-    smallest = [row["smallest"].split(" of ") for row in rows if row["verdict"] == "**proven**"]
+    smallest = [re.findall(r"\d+", row["smallest"])[:2] for row in rows if row["verdict"] == "**proven**"]
     kept, changed = (sum(int(counts[side]) for counts in smallest) for side in (0, 1))
     others = [f"{row['pair']} (`{row['verdict']}`)" for row in rows if row["verdict"] != "**proven**"]
     return f"**{len(smallest)} of {len(rows)} are proven**, by {kept} of the {changed} hunks of their changes.\n" + (
