@@ -777,6 +777,13 @@ class PatternRuleVerified(Event):
     """What ran it, with its version."""
 
 
+class PatternRuleNotFound(Event):
+    """A person brought the pattern back, and no rule was found that tells its change's two sides apart."""
+
+    type: Literal["PatternRuleNotFound"] = "PatternRuleNotFound"
+    detail: str
+
+
 class ReintroductionDetected(Event):
     """A later run brought back what the pattern warns of, or what the deprecated pattern had advised."""
 
@@ -978,7 +985,7 @@ PatternEvent = Union[  # noqa: UP007 - as above
     PatternStaged, PatternQuarantined, PatternReleased, PatternProposed, PatternPromoted,
     PatternRejected, PatternExpired, PatternEdited, PatternWentStale, PatternReverified,
     PatternDeprecated, PatternSuperseded, PatternRestored, PatternEndorsed,
-    EvidenceAdded, EvidenceWithdrawn, ReintroductionDetected, PatternRuleVerified,
+    EvidenceAdded, EvidenceWithdrawn, ReintroductionDetected, PatternRuleVerified, PatternRuleNotFound,
     ReverificationStarted, ReverificationInterrupted, ReverificationFailed,
     ConflictFound, ReviewReminded, PatternReviewStarted, PatternReviewed,
 ]  # fmt: skip

@@ -25,6 +25,7 @@ from learnd.harvest.faults import DiskFull
 from learnd.lab.launcher import SandboxUnavailable
 from learnd.lab.prove import ReplayCancelled
 from learnd.lab.trees import NoRoomForTrees
+from learnd.rules.learned import look_for_rule
 from learnd.spending import settlement
 from learnd.steps.crystalize import crystalize
 from learnd.steps.enqueue import enqueue
@@ -167,11 +168,36 @@ class Runner:
             log.info("outdated result dropped", pattern=pattern.id[:8], code=outcome.code, reason=outcome.reason)
         return True
 
+    def find_rule(self, pattern: Pattern) -> bool:
+        """Look for the rule of a pattern that a person brought back. False when nothing was recorded of it."""
+        place = self._place
+        command: c.PatternCommand
+        try:
+            command = look_for_rule(place.door.job(pattern.job_id), place, pattern.id)
+        except MachineFault as fault:
+            self._raise_fault(pattern, fault.kind, fault.detail)
+            return False
+        except DiskFull as full:
+            self._raise_fault(pattern, "disk", str(full))
+            return False
+        except UnexpectedEvent:
+            raise
+        except Exception as error:  # the effect boundary: see the module's docstring
+            log.exception("no rule", pattern=pattern.id[:8])
+            command = c.RecordNoRule(pattern.id, _redacted(f"{type(error).__name__}: {error}"))
+        outcome = place.door.handle(command, ACTOR)
+        if isinstance(outcome, Refused):
+            log.info("outdated result dropped", pattern=pattern.id[:8], code=outcome.code, reason=outcome.reason)
+        return isinstance(outcome, Handled)
+
     def _pattern_fault(self, pattern: Pattern, kind: FaultKind, detail: str) -> c.PatternCommand:
+        self._raise_fault(pattern, kind, detail)
+        return c.InterruptReverification(pattern.id, "fault", detail)
+
+    def _raise_fault(self, pattern: Pattern, kind: FaultKind, detail: str) -> None:
         log.warning("machine fault", kind=kind, detail=detail, pattern=pattern.id[:8])
         if isinstance(self._place.door.handle(c.RaiseFault(kind, detail), ACTOR), Refused):
             log.debug("fault stands already", kind=kind)
-        return c.InterruptReverification(pattern.id, "fault", detail)
 
     # --- stopping ---
 

@@ -538,6 +538,13 @@ class RecordRule(PatternCommand):
 
 
 @dataclass(frozen=True, slots=True)
+class RecordNoRule(PatternCommand):
+    """`detail` says why none was found, for people."""
+
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
 class Deprecate(PatternCommand):
     person: Person
 

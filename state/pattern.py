@@ -57,7 +57,8 @@ PATTERN_ROWS = (
     Row(KNOWN, e.EvidenceAdded, None),
     Row(KNOWN, e.EvidenceWithdrawn, None),
     Row((P.ACTIVE, P.DEPRECATED), e.ReintroductionDetected, None),
-    Row((P.STAGED, P.CANDIDATE), e.PatternRuleVerified, None, "matches the base, not the snapshot"),
+    Row((P.STAGED, P.CANDIDATE, P.ACTIVE), e.PatternRuleVerified, None, "matches the base, not the snapshot"),
+    Row((P.CANDIDATE, P.ACTIVE), e.PatternRuleNotFound, None, "a person brought it back"),
     Row((P.STALE,), e.ReverificationStarted, None, "attempts left"),
     Row((P.STALE,), e.ReverificationInterrupted, None),
     Row((P.STALE,), e.ReverificationFailed, None, "until the cited files change again"),
@@ -132,6 +133,8 @@ class Pattern:
     """What reviews by models cost so far, whatever they were about."""
 
     rule: e.PatternRuleVerified | None = None
+    rule_due: bool = False
+    """A person brought it back without a rule, and none was looked for since."""
     reintroduced: tuple[str, ...] = ()
     """Jobs whose change brought back what it warns of."""
     freshness: Freshness = FRESH
@@ -171,7 +174,12 @@ def _remember(pattern: Pattern, event: e.Event) -> Pattern:  # noqa: PLR0912 - o
             return replace(kept, gate=event.gate, detail=event.detail)
         case e.PatternReleased():
             overruled = (*pattern.overruled, event.gate) if event.gate else pattern.overruled
-            return replace(_approved(pattern, event), gate=None, detail="", released=True, overruled=overruled)
+            return replace(
+                _approved(pattern, event), gate=None, detail="", released=True, overruled=overruled,
+                rule_due=pattern.rule is None,
+            )  # fmt: skip
+        case e.PatternRestored():
+            return replace(_approved(pattern, event), rule_due=pattern.rule is None)
         case e.PatternPromoted():
             return replace(
                 _approved(pattern, event), text=event.text_body or pattern.text, edited_sha256=None, superseded_by=None
@@ -186,7 +194,9 @@ def _remember(pattern: Pattern, event: e.Event) -> Pattern:  # noqa: PLR0912 - o
         case e.PatternEdited():
             return replace(pattern, edited_sha256=event.found_sha256, detail=event.by or "", consents=())
         case e.PatternRuleVerified():
-            return replace(pattern, rule=event)
+            return replace(pattern, rule=event, rule_due=False)
+        case e.PatternRuleNotFound():
+            return replace(pattern, rule_due=False)
         case e.ReintroductionDetected():
             return replace(pattern, reintroduced=(*pattern.reintroduced, event.job_id))
         case e.PatternWentStale():

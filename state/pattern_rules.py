@@ -275,6 +275,9 @@ def _(command: c.RecordRule, pattern: Pattern) -> Answer:
     wrong = _wrong_status(pattern, e.PatternRuleVerified, "given a rule")
     if wrong:
         return wrong
+    if pattern.status is P.ACTIVE and not pattern.rule_due:
+        # Of what a person promoted, only that may be added which was to come when they did.
+        return Refused("not_due", f"{_name(pattern)} is active: no rule is looked for")
     if not command.matches:
         return Refused("matches_nothing", f"{_name(pattern)}: a rule that matches nothing in the base tells nothing")
     return (
@@ -284,6 +287,16 @@ def _(command: c.RecordRule, pattern: Pattern) -> Answer:
             has_fix=command.has_fix, fix_as_tested=command.fix_as_tested, engine=command.engine,
         ),
     )  # fmt: skip
+
+
+@decide_pattern.register
+def _(command: c.RecordNoRule, pattern: Pattern) -> Answer:
+    wrong = _wrong_status(pattern, e.PatternRuleNotFound, "said to have no rule")
+    if wrong:
+        return wrong
+    if not pattern.rule_due:
+        return Refused("not_due", f"{_name(pattern)}: no rule is looked for")
+    return (e.PatternRuleNotFound(detail=command.detail),)
 
 
 @decide_pattern.register

@@ -1,4 +1,4 @@
-"""The rule that goes with a newly staged pattern, where its change allows one: the author's, else one from the change.
+"""The rule that goes with a pattern, where its change allows one: the author's, else one from the change.
 
 Whoever wrote it, only what was run on both sides of the proven change is recorded. A pattern without a rule is a
 pattern all the same: nothing here fails a job. A machine that cannot isolate, or has no room, is waited for.
@@ -11,7 +11,7 @@ import re
 import structlog
 
 from learnd.crystalizer.redact import redact
-from learnd.harvest.faults import SnapshotError
+from learnd.harvest.faults import SnapshotError, disk_faults
 from learnd.harvest.gitfolder import NotARepository
 from learnd.lab.binds import RunRefused
 from learnd.lab.launcher import SandboxUnavailable
@@ -27,35 +27,47 @@ from learnd.steps.enqueue import recorded_snapshot
 from learnd.steps.faults import MachineFault
 from learnd.steps.scenario import stacks
 from learnd.workplace import Workplace
-from state.commands import RecordRule
+from state.commands import RecordNoRule, RecordRule
 from state.job import Job
 
 log = structlog.get_logger("learnd.rules")
 
 
 def rule_of(job: Job, place: Workplace, pattern_id: str) -> list[RecordRule]:
-    """The verified rule of a job's pattern, where there is one. Raises MachineFault."""
+    """The verified rule of a job's pattern, where there is one. Raises MachineFault, DiskFull."""
+    found = look_for_rule(job, place, pattern_id)
+    return [found] if isinstance(found, RecordRule) else []
+
+
+def look_for_rule(job: Job, place: Workplace, pattern_id: str) -> RecordRule | RecordNoRule:
+    """The verified rule of a job's pattern, or why there is none. Raises MachineFault, DiskFull."""
     if job.scenario is None or job.evidence is None or job.evidence.verdict != "proven":
-        return []
+        return RecordNoRule(pattern_id, "its change is not proven")
     try:
-        store = place.store(job.repo_id, job.repo_path)
-        record = recorded_snapshot(job)
-        target = Target.of(record, job.scenario, job.evidence, stacks(store, record), store)
-        for language in _languages(job, target):
-            with laid_out(
-                Where.of(place, job.repo_path, f"rule-{job.id}"), _sides(target, place, job, language)
-            ) as bench:
-                spots = [spot for spot in target.spots if spot.path in bench.files["base"]]
-                found = _authored(job, bench, spots, language, pattern_id) or _extracted(bench, spots, language)
-            if found is not None:
-                return [_recorded(pattern_id, *found)]
+        with disk_faults():
+            return _looked_for(job, place, pattern_id)
     except (SnapshotError, NotARepository, TooLarge, AstGrepFailed, RunRefused, OSError) as error:
         log.warning("no rule", job=job.id[:8], reason=str(error))
+        return RecordNoRule(pattern_id, redact(f"it could not be looked for: {error}").text[:2000])
     except SandboxUnavailable as error:
         raise MachineFault("sandbox", str(error)) from error
     except NoRoomForTrees as error:
         raise MachineFault("disk", str(error)) from error
-    return []
+
+
+def _looked_for(job: Job, place: Workplace, pattern_id: str) -> RecordRule | RecordNoRule:
+    assert job.scenario is not None  # noqa: S101 - the caller looked
+    assert job.evidence is not None  # noqa: S101 - the caller looked
+    store = place.store(job.repo_id, job.repo_path)
+    record = recorded_snapshot(job)
+    target = Target.of(record, job.scenario, job.evidence, stacks(store, record), store)
+    for language in _languages(job, target):
+        with laid_out(Where.of(place, job.repo_path, f"rule-{job.id}"), _sides(target, place, job, language)) as bench:
+            spots = [spot for spot in target.spots if spot.path in bench.files["base"]]
+            found = _authored(job, bench, spots, language, pattern_id) or _extracted(bench, spots, language)
+        if found is not None:
+            return _recorded(pattern_id, *found)
+    return RecordNoRule(pattern_id, "none tells the two sides of its change apart")
 
 
 Found = tuple[Verified, str]

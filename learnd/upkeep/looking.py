@@ -34,9 +34,19 @@ class Looking:
     place: Workplace
     cited: dict[str, Cited | None] = field(default_factory=dict)
 
+    def without_rule(self) -> Iterator[Pattern]:
+        """Every pattern that a person brought back without a rule, and for which none was looked for since."""
+        trees = self._trees()
+        for row in self.place.views().patterns_without_rule():
+            if (row.repo_id, row.repo_path) in trees and (pattern := self.place.door.pattern(row.id)).rule_due:
+                yield pattern
+
+    def _trees(self) -> set[tuple[str, str]]:
+        return {(tree.repo_id, tree.path) for tree in self.place.views().work_trees()}
+
     def due(self) -> Iterator[tuple[Pattern, Stale | VerifyAgain]]:
         """Every pattern for which something is due, with what that is."""
-        trees = {(tree.repo_id, tree.path) for tree in self.place.views().work_trees()}
+        trees = self._trees()
         statuses = (PatternStatus.ACTIVE.value, PatternStatus.STALE.value)
         for row in self.place.views().patterns(statuses=statuses, but_forgotten=True):
             if (row.repo_id, row.repo_path) not in trees:

@@ -1,4 +1,7 @@
-"""The upkeep of active patterns: stale ones are taken out of service, and verified again, beside the work on jobs.
+"""The upkeep of patterns, beside the work on jobs: stale ones are taken out of service and verified again.
+
+One that a person brought back (released, restored) without a rule gets it here: no person waits for it, and none of
+their decisions fails by it. It may be promoted before; the rule is as good then, for it goes with the change.
 
 It has a thread of its own, so that no job waits for it; replays of both take turns for the machine's cores. All that it
 knows stands in the log: after a crash the next look finds the same to do. A look comes when a run was captured, when a
@@ -8,7 +11,8 @@ person decided something, when a fault was cleared, and once a sweep, for commit
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import structlog
 
@@ -25,7 +29,9 @@ from state.refusal import Refused
 
 ACTOR = "learnd:upkeep"
 STOPPED_BY = frozenset({"sandbox", "disk"})
-NEWS = frozenset({"SnapshotTaken", "PatternPromoted", "FaultCleared", "PatternReverified"})
+NEWS = frozenset(
+    {"SnapshotTaken", "PatternPromoted", "FaultCleared", "PatternReverified", "PatternReleased", "PatternRestored"}
+)
 PAUSE_S = 30.0
 """After the machine refused an append."""
 
@@ -59,7 +65,7 @@ class Upkeep:
         return self._idle.is_set() and not self._woken.is_set()
 
     def has_in_hand(self, repo_id: str) -> bool:
-        """Whether a pattern of this repository is being verified again."""
+        """Whether a pattern of this repository is being verified again, or its rule looked for."""
         return self._busy_with == repo_id
 
     def run(self, draining: threading.Event) -> None:
@@ -84,23 +90,38 @@ class Upkeep:
 
     def _round(self, draining: threading.Event) -> None:
         """One look at every pattern, and what is due for each; what a step brings about is for the next round."""
+        for pattern in self._looking.without_rule():
+            if draining.is_set():
+                return
+            if self._is_stopped():
+                break
+            with self._busy(pattern):
+                done = self._runner.find_rule(pattern)
+            if done:
+                self._published(pattern.repo_id, pattern.repo_path)
+                self._woken.set()
         for pattern, step in self._looking.due():
             if draining.is_set():
                 return
             if isinstance(step, Stale):
                 done = self._mark_stale(pattern, step)
-            elif STOPPED_BY.intersection(self._place.door.host().faults):
+            elif self._is_stopped():
                 continue  # it is woken when the fault is gone
             else:
-                done = self._verify(pattern, step.seen, draining)
+                with self._busy(pattern):
+                    done = self._runner.reverify(pattern, step.seen, draining)
             if done:
                 self._published(pattern.repo_id, pattern.repo_path)
                 self._woken.set()
 
-    def _verify(self, pattern: Pattern, seen: Seen, draining: threading.Event) -> bool:
+    def _is_stopped(self) -> bool:
+        return bool(STOPPED_BY.intersection(self._place.door.host().faults))
+
+    @contextmanager
+    def _busy(self, pattern: Pattern) -> Iterator[None]:
         self._busy_with = pattern.repo_id
         try:
-            return self._runner.reverify(pattern, seen, draining)
+            yield
         finally:
             self._busy_with = None
 

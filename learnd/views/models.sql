@@ -59,6 +59,7 @@ CREATE TABLE IF NOT EXISTS {prefix}patterns (
     evidence_count INTEGER NOT NULL DEFAULT 1,
     last_seen TEXT NOT NULL DEFAULT '',
     reviewing INTEGER NOT NULL DEFAULT 0,
+    rule_due INTEGER NOT NULL DEFAULT 0,
     staged_at TEXT NOT NULL,
     updated_at TEXT NOT NULL
 ) STRICT;

@@ -260,7 +260,10 @@ _APPROVED = _shows(approver="approver", reason="reason")
 _PATTERN_SAYS: Mapping[type[e.Event], Says] = {
     **{kind: _APPROVED for kind in e.PATTERN_EVENTS if issubclass(kind, e.Approval)},
     e.PatternQuarantined: _shows(gate="gate", detail="detail"),
-    e.PatternReleased: lambda event: {**_APPROVED(event), "gate": None, "detail": ""},
+    e.PatternReleased: lambda event: {**_APPROVED(event), "gate": None, "detail": "", "rule_due": 1},
+    e.PatternRestored: lambda event: {**_APPROVED(event), "rule_due": 1},
+    e.PatternRuleVerified: lambda _event: {"rule_due": 0},
+    e.PatternRuleNotFound: lambda _event: {"rule_due": 0},
     e.PatternEndorsed: lambda _event: {},
     e.PatternReviewStarted: lambda _event: {"reviewing": 1},
     e.PatternReviewed: lambda _event: {"reviewing": 0},

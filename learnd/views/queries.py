@@ -9,7 +9,7 @@ from typing import TypeVar
 from learnd.ids import SHORTEST
 from learnd.views.alerts import AlertViews
 
-MODELS_VERSION = 11
+MODELS_VERSION = 12
 """Of the fold in `projection.py`; here, where asking for it costs a reading verb nothing."""
 
 ROW = TypeVar("ROW", "JobRow", "PatternRow", "RepositoryRow", "WorkTreeRow", "FaultRow")
@@ -247,6 +247,11 @@ class Views:
             where.append("repo_id = ?")
             values.append(repo_id)
         return self._rows(PatternRow, "patterns", " AND ".join(where) or "1", tuple(values), "staged_at, rowid")
+
+    def patterns_without_rule(self) -> list[PatternRow]:
+        """Those that wait or serve, for which a rule is to be looked for; none of forgotten repositories."""
+        due = "rule_due = 1 AND status IN ('candidate', 'active') AND id NOT IN (SELECT pattern FROM rules)"
+        return self._rows(PatternRow, "patterns", f"{due} AND {_REGISTERED}", (), "staged_at, rowid")
 
     def pattern(self, prefix: str) -> PatternRow:
         """The pattern whose id begins with `prefix`. Raises NotFound, Ambiguous."""

@@ -146,6 +146,8 @@ def _upkeep(event: e.Event) -> str:
         case e.PatternRuleVerified():
             fix = ", with a fix" if event.has_fix else ""
             return f"{event.language}, {event.source}, {len(event.matches)} of the base{fix}, by {event.engine}"
+        case e.PatternRuleNotFound():
+            return event.detail
         case e.PatternWentStale():
             return f"{', '.join(event.changed_paths)}{f' in {event.seen_in}' if event.seen_in else ''}"
         case e.ReverificationStarted():

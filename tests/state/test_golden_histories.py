@@ -55,8 +55,8 @@ def told() -> set[str]:
 
 def test_the_golden_histories_hold_rules_and_what_became_of_stale_patterns() -> None:
     assert {
-        "PatternRuleVerified", "PatternWentStale", "ReverificationStarted", "ReverificationInterrupted",
-        "ReverificationFailed", "PatternReverified", "ReintroductionDetected",
+        "PatternRuleVerified", "PatternRuleNotFound", "PatternWentStale", "ReverificationStarted",
+        "ReverificationInterrupted", "ReverificationFailed", "PatternReverified", "ReintroductionDetected",
     } <= told()  # fmt: skip
 
 

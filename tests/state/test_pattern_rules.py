@@ -5,7 +5,22 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from support.histories import ANNA, JOB, ORIGIN, PATTERN, PATTERN_WAY_TO, RUN, SHA, evidence, given, refused_by_gate
+from support.histories import (
+    ANNA,
+    BROUGHT_BACK,
+    JOB,
+    ORIGIN,
+    PATTERN,
+    PATTERN_WAY_TO,
+    RUN,
+    SHA,
+    deprecate,
+    evidence,
+    given,
+    promote,
+    refused_by_gate,
+    rule,
+)
 
 from state import commands as c
 from state.decide import Decided, decide
@@ -100,3 +115,28 @@ def test_evidence_of_one_job_counts_once() -> None:
 def test_a_restored_pattern_waits_for_a_person_again() -> None:
     restored = given((c.Restore(PATTERN, ANNA),), pattern_in(P.DEPRECATED))
     assert restored.status is P.CANDIDATE
+
+
+def test_a_pattern_that_a_person_brought_back_without_a_rule_gets_one_look_even_when_promoted_meanwhile() -> None:
+    released = given(BROUGHT_BACK, Pattern(PATTERN))
+    for brought_back in (released, given((promote,), released)):
+        assert isinstance(brought_back, Pattern)
+        none = given((c.RecordNoRule(PATTERN, "none"),), brought_back)
+        assert isinstance(none, Pattern)
+        assert code(c.RecordNoRule(PATTERN, "none"), none) == "not_due"
+        found = given((rule,), brought_back)
+        assert isinstance(found, Pattern)
+        assert (found.rule is not None, found.rule_due, found.status) == (True, False, brought_back.status)
+    restored = given((c.Reject(PATTERN, ANNA), c.Restore(PATTERN, ANNA)), given(BROUGHT_BACK, Pattern(PATTERN)))
+    assert isinstance(restored, Pattern)
+    assert restored.rule_due
+
+
+def test_a_pattern_that_has_a_rule_or_was_promoted_without_one_gets_no_other() -> None:
+    assert code(rule, pattern_in(P.ACTIVE)) == "not_due"
+    promoted = given((rule, promote), pattern_in(P.CANDIDATE))
+    assert isinstance(promoted, Pattern)
+    assert code(rule, promoted) == "not_due"
+    restored = given((deprecate, c.Restore(PATTERN, ANNA)), promoted)
+    assert isinstance(restored, Pattern)
+    assert not restored.rule_due

@@ -291,6 +291,10 @@ PATTERN_WAY_TO: dict[PatternStatus, tuple[c.PatternCommand, ...]] = {
 }
 
 
+BROUGHT_BACK = (refused_by_gate, released, c.JudgeAgain(PATTERN, ("format",)))
+"""To a candidate whose rule is to be looked for."""
+
+
 def pattern_cases() -> Iterator[Case]:
     """One case for every (status, event) of the pattern table."""
     again_refused = c.JudgeAgain(PATTERN, ("format",), "redaction", "a secret")
@@ -323,6 +327,9 @@ def pattern_cases() -> Iterator[Case]:
     ]  # fmt: skip
     for status, when, event in cases:
         yield Case(status, PATTERN_WAY_TO[status], when, event)
+    yield Case(P.CANDIDATE, BROUGHT_BACK, c.RecordNoRule(PATTERN, "none"), "PatternRuleNotFound")
+    for looked_for, event in ((rule, "PatternRuleVerified"), (c.RecordNoRule(PATTERN, "none"), "PatternRuleNotFound")):
+        yield Case(P.ACTIVE, (*BROUGHT_BACK, promote), looked_for, event)
     for status in (P.CANDIDATE, P.EDITED):
         yield Case(status, PATTERN_WAY_TO[status], endorse, "PatternEndorsed")
         yield Case(status, PATTERN_WAY_TO[status], c.RemindReview(PATTERN, 7, 7), "ReviewReminded")
