@@ -11,65 +11,145 @@ from collections.abc import Callable, Iterator
 from typing import Final, Literal
 
 from learnd.crystalizer.vocabulary import ENGLISH, FOREIGN, PROPER, TERMS
+from learnd.library.phrases import phrase, spaced
 
 Kind = Literal["version", "command", "overclaim", "language", "person"]
 Found = tuple[Kind, str, str]
 Stands = Callable[[str], bool]
 
+# --- versions -----------------------------------------------------------------------------------------
+
 _VERSION = re.compile(
-    r"(?<![\w.:/-])(?:v\d+(?:\.\d+)*(?:[-.]?(?:a|b|rc|alpha|beta|dev|post)\d*)?|\d+\.\d+\.\d+(?:[-.+]?[a-z]+\d*)*|go\d\.\d+(?:\.\d+)*)(?![\w%]|\.\d)"
+    spaced(
+        r"""(?<![\w.:/-])(?:
+            v\d+(?:\.\d+)*(?:[-.]?(?:a|b|rc|alpha|beta|dev|post)\d*)?|
+            \d+\.\d+\.\d+(?:[-.+]?[a-z]+\d*)*|
+            go\d\.\d+(?:\.\d+)*
+        )(?![\w%]|\.\d)"""
+    )
 )
 _NAMED_VERSION = re.compile(
-    r"(?<![\w.])(?i:versions?|releases?|since|requires|python|node(?:\.js)?|go|golang|rust|java|jdk|kotlin|ruby|php|"
-    r"perl|swift|typescript|postgres(?:ql)?|mysql|mariadb|sqlite|redis|django|flask|react|vue|angular|spring(?: boot)?|"
-    r"rails|laravel|debian|ubuntu|alpine|pytest|jest|npm|pip|docker|kubernetes|openssl|tls|\.net|c\+\+|es|ecmascript)"
-    r"(?:\s+version)?\s*(?:[<>=~^]+\s*)?(?P<version>\d+(?:\.\d+)*)"
-    r"(?![\w%]|\.\d|\s*(?:%|times|rows|tests|queries|seconds|ms|of\b))"
+    spaced(
+        r"""(?<![\w.])(?i:
+            versions?|releases?|since|requires|python|node(?:\.js)?|go|golang|rust|java|jdk|kotlin|ruby|php|
+            perl|swift|typescript|postgres(?:ql)?|mysql|mariadb|sqlite|redis|django|flask|react|vue|angular|
+            spring(?:\x20boot)?|rails|laravel|debian|ubuntu|alpine|pytest|jest|npm|pip|docker|kubernetes|openssl|tls|
+            \.net|c\+\+|es|ecmascript
+        )(?: version)?\s*(?:[<>=~^]+\s*)?(?P<version>\d+(?:\.\d+)*)
+        (?![\w%]|\.\d|\s*(?:%|times|rows|tests|queries|seconds|ms|of\b))"""
+    )
 )
 _WORDED_VERSION = re.compile(
-    r"(?i:\b(?:python|node|golang|rust|java|kotlin|ruby|php|perl|swift|typescript|postgres(?:ql)?|mysql|mariadb|sqlite|redis|django|"
-    r"rails|laravel|debian|ubuntu|alpine|pytest|jest|npm|docker|kubernetes|openssl|version|release)\s+(?:two|three|four|five|six|seven|"
-    r"eight|nine|ten|eleven|twelve|thirteen|fourteen|fifteen|sixteen|seventeen|eighteen|nineteen|twenty)\b"
-    r"|\b(?:second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|latest|newest|last)\s+(?:major|minor|stable|lts)\s+(?:release|version))"
+    spaced(
+        r"""(?i:
+            \b(?:
+                python|node|golang|rust|java|kotlin|ruby|php|perl|swift|typescript|postgres(?:ql)?|mysql|mariadb|sqlite|
+                redis|django|rails|laravel|debian|ubuntu|alpine|pytest|jest|npm|docker|kubernetes|openssl|version|release
+            ) (?:
+                two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|fifteen|sixteen|seventeen|
+                eighteen|nineteen|twenty
+            )\b|
+            \b(?:second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|latest|newest|last)\s+
+            (?:major|minor|stable|lts) (?:release|version)
+        )"""
+    )
 )
-_NO_VERSION = re.compile(r"(?i)^(?:since|requires|releases)$")
+
+# --- options ------------------------------------------------------------------------------------------
 
 _FLAG = re.compile(r"(?<![\w-])--[a-z][\w-]+")
 
-_NUMBER: Final = (
-    r"(?:\d[\d.,]*|two|three|four|five|six|seven|eight|nine|ten|twelve|"
-    r"twenty|fifty|(?:a\s+)?hundred|(?:a\s+)?thousand|several|many)"
+# --- more than a test can show ------------------------------------------------------------------------
+
+_NUMBER: Final = r"""(?:
+    \d[\d.,]*|two|three|four|five|six|seven|eight|nine|ten|twelve|twenty|fifty|
+    (?:a )?hundred|(?:a )?thousand|several|many
+)"""
+_OVERCLAIM = phrase(
+    # for ever, everywhere, for everyone
+    r"\bguarant\w+",
+    r"\b(?:always|never) (?:works?|fails?|breaks?|succeeds?|collides?|crash\w*|leaks?|safe|correct|happens? again)\b",
+    r"\bworks? (?:\w+ )?(?:in|on|for|with) (?:every|any|all)\b",
+    r"""\b(?:in|on|for|with) (?:every|any|all) (?:\w+ )?(?:
+        environments?|platforms?|browsers?|projects?|languages?|codebases?|systems?|circumstances|conditions|situations|
+        cases|frameworks?
+    )\b""",
+    r"""\b(?:all|every) (?:other |existing |the )?tests? (?:of the \w+ |in the \w+ |suites? )?
+    (?:pass\w*|succeed\w*|are green|is green)\b""",
+    r"\b100\s?%",
+    # free of faults
+    r"\b(?:bullet|fool)-?\s?proof",
+    r"\b(?:bug|error|risk)-?\s?free\b",
+    r"\b(?:production|battle)[\s-](?:ready|tested|proven|grade)\b",
+    r"\b(?:zero|no) risk",
+    r"\bcannot (?:fail|break|go wrong|occur)",
+    r"\bcan (?:never|not) (?:occur|happen|fail)",
+    r"\bimpossible to\b",
+    r"""\b(?:completely|fully|totally|perfectly|absolutely|provably|entirely)\s+
+    (?:safe|secure|correct|free|eliminat\w+|solve[sd]?|protected|race)\b""",
+    r"\bno \w+(?: \w+)? of any kind\b",
+    r"\bfree of (?:race|bugs?|errors?|leaks?|side)",
+    r"\bby (?:\w+ ){0,2}\d[\d.,]*\s?(?:%|per\s?cent\b)",
+    r"\bimmune (?:to|against)\b",
+    r"\bno [\w-]+(?: \w+)? can (?:occur|happen)\b",
+    r"\bhowever (?:large|big)\b",
+    r"\b(?:on|in|for) each (?:device|region|platform|browser|system|environment)\b",
+    r"\bnone (?:is )?left\b",
+    # what somebody is said to have looked at
+    r"\bwe(?:'ve| have)? (?:also )?(?:checked|verified|tested|measured|confirmed|reviewed|audited|made sure)\b",
+    # no more attacks, never again
+    r"\b(?:can|could) no longer be (?:attacked|exploited|abused|bypassed)\b",
+    r"\bno (?:attackers?|one|race|bug|leak|user) (?:can|will)\b",
+    r"\b(?:gone|solve[sd]?|fix\w*|end\w*|eliminate\w*|prevent\w*)\s[^.]{0,40}\bfor good\b",
+    r"\brul(?:es?|ing) out\b[^.]*\b(?:for good|every|any|all|ever)\b",
+    r"\b(?:no|never|cannot|can't|nothing)\b[^.]*\banywhere\b",
+    # in use
+    r"\bproduction (?:load|traffic|use|environments?|data)\b",
+    r"\bwhatever the (?:number|size|load|amount|traffic)\b",
+    r"\b(?:ever|again) (?:be )?(?:needed|necessary)\b",
+    r"\bsince (?:been )?(?:seen|reported|observed)\b",
+    r"\b(?:seen|reported|observed) since\b",
+    # faster, better
+    rf"""\b{_NUMBER}\s?(?:x|times|%|percent|fold|-fold) (?:\w+ )?
+    (?:faster|quicker|slower|smaller|less|more|cheaper|better|fewer)\b""",
+    r"\b(?:much|far|significantly|dramatically|vastly|considerably) (?:faster|quicker|cheaper|safer|better)\b",
+    r"\bbenchmarks? (?:show|prove|confirm|say)",
+    r"\bin (?:every )?production\b",
+    # what everybody is said to think
+    r"\b(?:industry|de facto) standard\b",
+    r"\b(?:officially|widely|universally) (?:recommended|accepted|adopted|supported)\b",
+    r"\bexperts? (?:agree|say|recommend)",
+    r"\bthe only (?:correct|right|safe) way\b",
+    r"\bonce and for all\b",
+    r"\bunder (?:any|all|heavy|every) (?:load|circumstances|conditions)\b",
 )
-_OVERCLAIM = re.compile(
-    rf"""(?ix)\bguarant\w+|\b(?:always|never)\s+(?:works?|fails?|breaks?|succeeds?|collides?|crash\w*|leaks?|safe|correct|happens?\s+again)\b|
-    \bworks?\s+(?:\w+\s+)?(?:in|on|for|with)\s+(?:every|any|all)\b|\b(?:in|on|for|with)\s+(?:every|any|all)\s+(?:\w+\s+)?
-    (?:environments?|platforms?|browsers?|projects?|languages?|codebases?|systems?|circumstances|conditions|situations|cases|frameworks?)\b|
-    \b(?:all|every)\s+(?:other\s+|existing\s+|the\s+)?tests?\s+(?:of\s+the\s+\w+\s+|in\s+the\s+\w+\s+|suites?\s+)?(?:pass\w*|succeed\w*|are\s+green|is\s+green)\b|
-    \b100\s?%|\b(?:bullet|fool)-?\s?proof|\b(?:bug|error|risk)-?\s?free\b|\b(?:production|battle)[\s-](?:ready|tested|proven|grade)\b|
-    \b(?:zero|no)\s+risk|\bcannot\s+(?:fail|break|go\s+wrong|occur)|\bcan\s+(?:never|not)\s+(?:occur|happen|fail)|\bimpossible\s+to\b|
-    \b(?:completely|fully|totally|perfectly|absolutely|provably|entirely)\s+(?:safe|secure|correct|free|eliminat\w+|solve[sd]?|protected|race)\b|
-    \bno\s+\w+(?:\s+\w+)?\s+of\s+any\s+kind\b|\bfree\s+of\s+(?:race|bugs?|errors?|leaks?|side)|
-    \bby\s+(?:\w+\s+){0, 2}\d[\d.,]*\s?(?:%|per\s?cent\b)|\bimmune\s+(?:to|against)\b|
-    \bno\s+[\w-]+(?:\s+\w+)?\s+can\s+(?:occur|happen)\b|
-    \bhowever\s+(?:large|big)\b|
-    \b(?:on|in|for)\s+each\s+(?:device|region|platform|browser|system|environment)\b|\bnone\s+(?:is\s+)?left\b|
-    \bwe(?:'ve|\s+have)?\s+(?:also\s+)?(?:checked|verified|tested|measured|confirmed|reviewed|audited|made\s+sure)\b|
-    \b(?:can|could)\s+no\s+longer\s+be\s+(?:attacked|exploited|abused|bypassed)\b|
-    \bno\s+(?:attackers?|one|race|bug|leak|user)\s+(?:can|will)\b|\b(?:gone|solve[sd]?|fix\w*|end\w*|eliminate\w*|prevent\w*)\s[^.]{{0,40}}\bfor\s+good\b|
-    \brul(?:es?|ing)\s+out\b[^.]*\b(?:for\s+good|every|any|all|ever)\b|
-    \b(?:no|never|cannot|can't|nothing)\b[^.]*\banywhere\b|\bproduction\s+(?:load|traffic|use|environments?|data)\b|\bwhatever\s+the\s+(?:number|size|load|amount|traffic)\b|
-    \b(?:ever|again)\s+(?:be\s+)?(?:needed|necessary)\b|\bsince\s+(?:been\s+)?(?:seen|reported|observed)\b|\b(?:seen|reported|observed)\s+since\b|
-    \b{_NUMBER}\s?(?:x|times|%|percent|fold|-fold)\s+(?:\w+\s+)?(?:faster|quicker|slower|smaller|less|more|cheaper|better|fewer)\b|
-    \b(?:much|far|significantly|dramatically|vastly|considerably)\s+(?:faster|quicker|cheaper|safer|better)\b|
-    \bbenchmarks?\s+(?:show|prove|confirm|say)|\bin\s+(?:every\s+)?production\b|\b(?:industry|de\s+facto)\s+standard\b|
-    \b(?:officially|widely|universally)\s+(?:recommended|accepted|adopted|supported)\b|\bexperts?\s+(?:agree|say|recommend)|
-    \bthe\s+only\s+(?:correct|right|safe)\s+way\b|\bonce\s+and\s+for\s+all\b|\bunder\s+(?:any|all|heavy|every)\s+(?:load|circumstances|conditions)\b"""
-)
+
+# --- people -------------------------------------------------------------------------------------------
 
 _NAME = r"[A-Z][a-zà-ÿ]+(?:[-'][A-Z][a-z]+)?"
 _PERSON = re.compile(
-    rf"\b(?:by|from|of|for|with|ask|to|thanks|contact|customer|colleague|user|told|Mr\.?|Mrs\.?|Ms\.?|Dr\.?|and)\s+(?P<name>{_NAME}\s+(?:[A-Z]\.\s+)?{_NAME})(?!\s+[A-Z])|(?<=[a-z,]\s)(?P<pair>{_NAME}\s+{_NAME})(?![\s-]+[A-Z])|(?:^|[.!?]\s+)(?P<start>{_NAME}\s+{_NAME})(?=\s+(?:\(|saw|found|reported|noticed|wrote|said|asked|hit|ran\b|who\b|from\b))|\b(?P<first>[A-Z][a-z]{{2,}})(?:,\s+(?:who|whom|our|head|lead)\b|\s+(?:from|of|in)\s+(?:the\s+)?(?:\w+\s+)?(?:office|team|desk|department|accounting|support|sales|marketing|finance)\b)|(?<![\w.@/`])(?P<handle>@[A-Za-z][\w-]{{2,}})(?![\w./(-])"
+    spaced(
+        # two names after a word that goes before somebody, or within a sentence
+        rf"""\b(?:by|from|of|for|with|ask|to|thanks|contact|customer|colleague|user|told|Mr\.?|Mrs\.?|Ms\.?|Dr\.?|and)\s+
+        (?P<name>{_NAME} (?:[A-Z]\. )?{_NAME})(?! [A-Z])|
+        (?<=[a-z,]\s)(?P<pair>{_NAME} {_NAME})(?![\s-]+[A-Z])|
+        """
+        # two at its beginning, of whom something is told
+        rf"""(?:^|[.!?] )(?P<start>{_NAME} {_NAME})
+        (?= (?:\(|saw|found|reported|noticed|wrote|said|asked|hit|ran\b|who\b|from\b))|
+        """
+        # one, with what somebody is or where they work
+        r"""\b(?P<first>[A-Z][a-z]{2,})(?:
+            , (?:who|whom|our|head|lead)\b|
+            \s+(?:from|of|in) (?:the )?(?:\w+ )?
+            (?:office|team|desk|department|accounting|support|sales|marketing|finance)\b
+        )|
+        """
+        r"(?<![\w.@/`])(?P<handle>@[A-Za-z][\w-]{2,})(?![\w./(-])"
+    )
 )
+
+# --- other languages ----------------------------------------------------------------------------------
 
 _SENTENCE = re.compile(r"(?<=[.!?:;])\s+|(?<=[。！？])|\n")
 _PROSE_WORD = re.compile(r"(?<![\w./@-])[^\W\d_]+(?:['’][^\W\d_]+)?(?![\w/]|\.\w)")
