@@ -25,14 +25,14 @@ from learnd.library.files import FOLDER_OF, PATTERNS, Edited, Library, Look, loo
 from learnd.library.folders import FolderRefused
 from learnd.library.index import IndexEntry, IndexTaken, write_index
 from learnd.library.rule_files import place_rules
-from learnd.library.wanted import wanted, wanted_of
+from learnd.library.wanted import FOLDED, wanted, wanted_of
 from learnd.manifest.block import LearndFile
 from learnd.manifest.inside import NotAFile, OutsideRepository, TooLarge
 from learnd.manifest.lockfile import LockBusy
 from learnd.manifest.tasks import TaskFileBusy, TaskFileRefused, append_metrics, write_state
 from learnd.manifest.write import ManifestChanged, ManifestUnwritable, write_learnd_json, write_learning
 from learnd.serving.keeping import keep_skills
-from learnd.views.learning import TOLD_OF_PATTERNS, History, learnd_file, learning_block, metrics_line, task_state
+from learnd.views.learning import History, learnd_file, learning_block, metrics_line, task_state
 from learnd.views.queries import JobRow
 from learnd.workplace import Workplace
 from state import commands as c
@@ -119,7 +119,7 @@ class Publisher:
 
     def _history(self, row: JobRow) -> History:
         log_ = self._place.door.log
-        pattern = log_.read_types([f"pattern-{row.pattern}"], TOLD_OF_PATTERNS) if row.pattern else []
+        pattern = log_.read_types([f"pattern-{row.pattern}"], FOLDED) if row.pattern else []
         return History(row.id, log_.read(f"job-{row.id}"), pattern, self._candidate(row.pattern))
 
     def _candidate(self, pattern_id: str | None) -> str | None:

@@ -18,6 +18,8 @@ _JUDGED = (PatternStatus.ACTIVE, PatternStatus.DEPRECATED, PatternStatus.STALE)
 
 
 DECIDED = (e.PatternPromoted, e.PatternDeprecated, e.PatternSuperseded)
+FOLDED = frozenset(kind.__name__ for kind in e.PATTERN_EVENTS) - {"EvidenceAdded", "EvidenceWithdrawn"}
+"""What a file shows comes of these. Of evidence there may be hundreds of events, each with a text of its own."""
 
 
 def wanted(log: EventLog, views: Views, pattern_id: str) -> WantedPattern | None:
@@ -25,7 +27,8 @@ def wanted(log: EventLog, views: Views, pattern_id: str) -> WantedPattern | None
     row = next((row for row in views.patterns() if row.id == pattern_id), None)
     if row is None:
         return None
-    return next(_wanted(log, row, name) for row, name in _named(views, row.repo_path) if row.id == pattern_id)
+    name = next(name for other, name in _named(views, row.repo_path) if other.id == pattern_id)
+    return _wanted(row, name, log.read_types([f"pattern-{row.id}"], FOLDED))
 
 
 def wanted_of(log: EventLog, views: Views, repo_path: str) -> list[WantedPattern]:
@@ -33,7 +36,11 @@ def wanted_of(log: EventLog, views: Views, repo_path: str) -> list[WantedPattern
     their files are nobody's but the repository's.
     """
     forgotten = {row.id for row in views.forgotten()}
-    return [_wanted(log, row, name) for row, name in _named(views, repo_path) if row.repo_id not in forgotten]
+    shown = [(row, name) for row, name in _named(views, repo_path) if row.repo_id not in forgotten]
+    streams: dict[str, list[Recorded]] = {f"pattern-{row.id}": [] for row, _ in shown}
+    for record in log.read_types(list(streams), FOLDED):
+        streams[record.stream].append(record)
+    return [_wanted(row, name, streams[f"pattern-{row.id}"]) for row, name in shown]
 
 
 def _named(views: Views, repo_path: str) -> list[tuple[PatternRow, str]]:
@@ -48,8 +55,7 @@ def _named(views: Views, repo_path: str) -> list[tuple[PatternRow, str]]:
     return found
 
 
-def _wanted(log: EventLog, row: PatternRow, name: str) -> WantedPattern:
-    records = log.read(f"pattern-{row.id}")
+def _wanted(row: PatternRow, name: str, records: Sequence[Recorded]) -> WantedPattern:
     pattern = patterns.fold(row.id, (record.data for record in records))
     promoted = [record for record in records if isinstance(record.data, DECIDED)]
     if pattern.status not in _JUDGED or not promoted:

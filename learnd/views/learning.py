@@ -14,6 +14,7 @@ from events.log import EventLog
 from events.recorded import Recorded
 from events.values import FileRef
 from learnd.clock import seconds_between
+from learnd.library.wanted import FOLDED
 from learnd.manifest.block import (
     Alert,
     AlertWord,
@@ -62,12 +63,8 @@ ALERT_WORDS: dict[str, AlertWord] = {
 TOLD = (e.AlertRaised, e.AlertDelivered, e.AlertFailed)
 
 
-TOLD_OF_PATTERNS = frozenset(kind.__name__ for kind in e.PATTERN_EVENTS) - {"EvidenceAdded", "EvidenceWithdrawn"}
-"""What is read of a pattern here: of evidence there may be hundreds of events, each with a text of its own."""
-
-
 class History:
-    """One job's records and what became of the pattern that it led to (TOLD_OF_PATTERNS), ready to be asked."""
+    """One job's records and what became of the pattern that it led to (`library/wanted.FOLDED`), ready to be asked."""
 
     def __init__(self, job_id: str, records: Sequence[Recorded], pattern: Sequence[Recorded], candidate: str | None):
         self.job: Job = jobs.fold(job_id, (record.data for record in records))
@@ -154,7 +151,7 @@ def task_state(log: EventLog, jobs: Sequence[str], patterns: Sequence[str], upda
     kinds = log.count_types(streams)
     raised = (record.data for record in log.read_types(streams, ("AlertRaised",)))
     alerts = Counter(alert.kind for alert in raised if isinstance(alert, e.AlertRaised))
-    told = [log.read_types([f"pattern-{pattern}"], TOLD_OF_PATTERNS) for pattern in patterns]
+    told = [log.read_types([f"pattern-{pattern}"], FOLDED) for pattern in patterns]
     became = Counter(record.type for history in told for record in history)
     measures = [measure for history in told for measure in pattern_measures(history)]
     decided = [one for one in measures if one.kind == "reviewed" and one.label in ("promoted", "rejected")]
