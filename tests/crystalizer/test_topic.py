@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from learnd.crystalizer.topic import is_beside, stems
@@ -75,6 +75,7 @@ SAID = "verify the header reviewer must commit always secret session from now on
 WORDS = st.sampled_from(SAID.split())
 
 
+@example("you you you")
 @given(st.lists(WORDS, min_size=1, max_size=14).map(" ".join))
 def test_a_sentence_of_nothing_but_the_changes_words_is_never_beside_it(sentence: str) -> None:
     assert not is_beside(sentence, stems(sentence, 1), lambda _text: True)
