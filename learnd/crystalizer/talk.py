@@ -57,7 +57,8 @@ AROUND_PHRASE: Final = phrase(
         main line|(?:second|other|further) (?:pair|look|opinion|person|set of eyes)|pairs? of eyes|
         working cop(?:y|ies)|(?:was|were|is|been) asked (?:for|to)|without asking|at the outset|open to all|who looked|
         person (?:at|watching|who asked)|pending questions?|started with|
-        (?:another|other) (?:helper|worker|session|agent)|rule files?|the request(?:er|or)? (?:is|was|says|to you)|may i|own (?:judg\w+|discretion|accord)
+        (?:another|other) (?:helper|worker|session|agent)|rule files?|
+        the request(?:er|or)? (?:is|was|says|to you)|may i|own (?:judg\w+|discretion|accord)
     )\b"""
 )
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from learnd.crystalizer.grounding import Grounding, grounded_only
+from learnd.library.prose import sentences
 
 _CHARS_MAX: Final = 1_500
 
@@ -39,7 +40,7 @@ def tell(prompt: str, grounding: Grounding) -> Told:
     left_out = blocks
     room = _CHARS_MAX
     for sign, unit in _units(text):
-        grounded, dropped = grounded_only(grounding, sentences(unit))
+        grounded, dropped = grounded_only(grounding, (said.strip() for said in sentences(unit)))
         left_out += dropped
         said = " ".join(grounded).strip()
         if said and len(said) <= room:
@@ -55,13 +56,8 @@ def heading(prompt: str) -> str:
     for line in _COMMENT.sub(" ", visible(prompt)).splitlines():
         found = _LEAD.sub("", line.strip()).strip(" *_#:")
         if found:
-            return sentences(found)[0].rstrip(".!:;, ")
+            return sentences(found)[0].strip().rstrip(".!:;, ")
     return ""
-
-
-def sentences(text: str) -> list[str]:
-    """`text`, one line, cut after full stops that a new sentence follows."""
-    return [part for part in re.split(r"(?<=[.!?])\s+(?=[A-Z`\"'(*_])", text) if part] or [text]
 
 
 def visible(text: str) -> str:
