@@ -21,76 +21,7 @@ from state.pattern import PatternStatus
 
 BAD = "import yaml\n\n\ndef load(path):\n    return yaml.load(path)\n"
 GOOD = BAD.replace("yaml.load(", "yaml.safe_load(")
-POSITION = {"type": "integer", "minimum": 1}
-REGION = dict.fromkeys(("startLine", "startColumn", "endLine", "endColumn"), POSITION)
-SARIF = {
-    "type": "object",
-    "required": ["version", "runs"],
-    "properties": {
-        "version": {"const": "2.1.0"},
-        "runs": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "required": ["tool", "results"],
-                "properties": {
-                    "tool": {
-                        "required": ["driver"],
-                        "properties": {
-                            "driver": {
-                                "required": ["name", "rules"],
-                                "properties": {"rules": {"items": {"required": ["id"], "type": "object"}}},
-                            }
-                        },
-                    },
-                    "results": {
-                        "items": {
-                            "required": ["message", "ruleId", "locations"],
-                            "properties": {
-                                "level": {"enum": ["none", "note", "warning", "error"]},
-                                "message": {"required": ["text"], "properties": {"text": {"type": "string"}}},
-                                "locations": {
-                                    "minItems": 1,
-                                    "items": {
-                                        "required": ["physicalLocation"],
-                                        "properties": {
-                                            "physicalLocation": {
-                                                "required": ["artifactLocation", "region"],
-                                                "properties": {
-                                                    "artifactLocation": {"required": ["uri"]},
-                                                    "region": {
-                                                        "required": ["startLine"],
-                                                        "properties": REGION,
-                                                    },
-                                                },
-                                            }
-                                        },
-                                    },
-                                },
-                                "fixes": {
-                                    "items": {
-                                        "required": ["artifactChanges"],
-                                        "properties": {
-                                            "artifactChanges": {
-                                                "items": {
-                                                    "required": ["artifactLocation", "replacements"],
-                                                    "properties": {
-                                                        "replacements": {"items": {"required": ["deletedRegion"]}}
-                                                    },
-                                                }
-                                            }
-                                        },
-                                    }
-                                },
-                            },
-                        }
-                    },
-                },
-            },
-        },
-    },
-}
-"""What SARIF 2.1.0 requires of all that is written here (sections 3.13 to 3.57)."""
+SARIF = json.loads(Path(__file__).with_name("sarif").joinpath("log.schema.json").read_text())
 
 
 def test_what_is_found_is_said_as_text_json_and_sarif_and_by_the_exit_code(place: RulesLog) -> None:
@@ -113,6 +44,12 @@ def test_what_is_found_is_said_as_text_json_and_sarif_and_by_the_exit_code(place
     sarif = json.loads(place.learnd("check", "--sarif").out)
     jsonschema.validate(sarif, SARIF)
     (result,) = sarif["runs"][0]["results"]
+    region = result["locations"][0]["physicalLocation"]["region"]
+    assert [region[name] for name in ("startLine", "startColumn", "endLine", "endColumn")] == [5, 12, 5, 27]
+    ((replaced,),) = [change["replacements"] for change in result["fixes"][0]["artifactChanges"]]
+    start, length = (replaced["deletedRegion"][name] for name in ("byteOffset", "byteLength"))
+    assert BAD.encode()[start : start + length] == b"yaml.load(path)"
+    assert replaced["insertedContent"] == {"text": "yaml.safe_load(path)"}
     assert sarif["runs"][0]["tool"]["driver"]["rules"][result["ruleIndex"]]["id"] == result["ruleId"] == PATTERN
     assert result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] == "src/bad.py"
     for word in ("abababab", "Load YAML safely", "promoted"):
