@@ -31,6 +31,7 @@ from events.values import (
     RuleMatch,
     Scenario,
     SnapshotRecord,
+    UnknownFile,
     Usage,
 )
 
@@ -868,6 +869,15 @@ class RepositoryForgotten(Approval):
     path: str
 
 
+class UnknownFilesSetAside(Event):
+    """Files in the `active/` of the work tree `path` that neither the log nor git knows: they are kept and leave it."""
+
+    type: Literal["UnknownFilesSetAside"] = "UnknownFilesSetAside"
+    repo_id: str
+    path: str
+    files: tuple[UnknownFile, ...] = Field(min_length=1)
+
+
 class ReviewsCaughtUp(Event):
     """None of the patterns that approvers were reminded of waits any more."""
 
@@ -993,7 +1003,7 @@ UsageEvent = Union[PatternServed, UseReported]  # noqa: UP007 - as above
 MachineEvent = Union[  # noqa: UP007 - as above
     RepositoryRegistered, RepositoryMoved, WorkTreeAdded, RepositoryForgotten,
     DaemonStarted, DaemonStopped, FaultRaised, FaultCleared, ReviewsCaughtUp,
-    LogBackedUp, LogRestored, LogMigrated,
+    LogBackedUp, LogRestored, LogMigrated, UnknownFilesSetAside,
     SpendReserved, SpendSettled,
 ]  # fmt: skip
 AnyEvent = Annotated[JobEvent | PatternEvent | UsageEvent | MachineEvent, Field(discriminator="type")]

@@ -152,6 +152,20 @@ class Overlay(Value):
     sha256: Digest
 
 
+class UnknownFile(Value):
+    """A file that lay in `active/` and was no pattern of the log's. `claims` is the id that its front matter gave.
+
+    `sha256` and `size` are of its bytes, of where it leads for a `link`; `kept` is where these are kept.
+    """
+
+    name: str
+    sha256: Digest
+    size: int
+    kept: str
+    claims: str | None = None
+    link: bool = False
+
+
 class GroupMember(Value):
     """A job of a group, and the run that it is about."""
 

@@ -18,6 +18,7 @@ from typing import TypeVar
 import structlog
 from pydantic import ValidationError
 
+from learnd.clearing import clear_active
 from learnd.harvest.commits import last_author
 from learnd.harvest.faults import DiskFull, SnapshotError
 from learnd.harvest.gitfolder import NotARepository, read_small
@@ -134,7 +135,7 @@ class Publisher:
         with self._lock:
             key = (repo_id, repo_path)
             self._late_trees.discard(key)
-            self._attempt(key, self._late_trees, repo_path, lambda: self._patterns(repo_path))
+            self._attempt(key, self._late_trees, repo_path, lambda: self._patterns(*key))
 
     def leave_forgotten(self) -> None:
         """Nothing is owed to a forgotten repository any more, and what could not be written there troubles nobody."""
@@ -150,12 +151,13 @@ class Publisher:
                     if shown in jobs or (shown.startswith(row.path) and row.path not in trees):
                         del self.troubles[shown]
 
-    def _patterns(self, repo_path: str) -> None:
+    def _patterns(self, repo_id: str, repo_path: str) -> None:
         if not Path(repo_path).is_dir():
             return
         place = self._place
         library = Library(Path(repo_path), place.quarantine_dir)
         self._looked[repo_path] = look_of(Path(repo_path))  # before: an edit made meanwhile must not be missed
+        left = clear_active(place, library, repo_id)
         shown = wanted_of(place.door.log, place.views(), repo_path)
         done = reconcile(library, shown)
         if self._edits_recorded(repo_path, done.edited, {pattern.id: pattern.digest for pattern in shown}):
@@ -164,6 +166,9 @@ class Publisher:
         files = str(Path(repo_path).joinpath(*PATTERNS))
         for mended in [path for path in self.troubles if path.startswith(f"{files}/")]:
             del self.troubles[mended]
+        self.troubles.update(left.troubles)
+        if left.again:
+            self._late_trees.add((repo_id, repo_path))
         for conflict in done.conflicts:
             self.troubles[str(conflict.path)] = str(conflict)
         texts = {row.pattern: row.text for row in place.views().rules(statuses=tuple(PatternStatus))}

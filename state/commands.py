@@ -22,6 +22,7 @@ from events.values import (
     RuleMatch,
     Scenario,
     SnapshotRecord,
+    UnknownFile,
     Usage,
 )
 from state.pattern import PatternStatus
@@ -730,6 +731,15 @@ class ForgetRepository:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordUnknownFiles:
+    """What lay in `active/` of the work tree `path` is kept, and about to leave it."""
+
+    repo_id: str
+    path: str
+    files: tuple[UnknownFile, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class RaiseFaultAlert:
     """Say that `fault` stands on this machine."""
 
@@ -821,7 +831,7 @@ class SettleSpend(SpendCommand):
     cost_usd: float | None
 
 
-RepositoryCommand = RegisterRepository | MoveRepository | AddWorkTree | ForgetRepository
+RepositoryCommand = RegisterRepository | MoveRepository | AddWorkTree | ForgetRepository | RecordUnknownFiles
 MachineCommand = (
     StartDaemon
     | StopDaemon

@@ -6,7 +6,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from events import catalog as e
-from state.commands import AddWorkTree, ForgetRepository, MoveRepository, RegisterRepository, RepositoryCommand
+from state.commands import (
+    AddWorkTree,
+    ForgetRepository,
+    MoveRepository,
+    RecordUnknownFiles,
+    RegisterRepository,
+    RepositoryCommand,
+)
 from state.machine import UnexpectedEvent
 from state.people import not_an_approver, signed
 from state.refusal import Refused
@@ -14,7 +21,10 @@ from state.refusal import Refused
 
 @dataclass(frozen=True, slots=True)
 class Repository:
-    """`common_dir` is the folder that all work trees share; `device` and `inode` are its own."""
+    """`common_dir` is the folder that all work trees share; `device` and `inode` are its own.
+
+    `set_aside` has work tree, name and sha256 of each file that was taken out of an `active/`.
+    """
 
     id: str
     version: int = 0
@@ -26,6 +36,7 @@ class Repository:
     registered_at: str = ""
     work_trees: tuple[str, ...] = ()
     forgotten: bool = False
+    set_aside: frozenset[tuple[str, str, str]] = frozenset()
 
     @property
     def stream(self) -> str:
@@ -51,7 +62,12 @@ def evolve(repository: Repository, event: e.Event) -> Repository:
         case e.WorkTreeAdded() if repository.version > 0:
             return replace(repository, version=repository.version + 1, work_trees=(*repository.work_trees, event.path))
         case e.RepositoryForgotten() if repository.version > 0:
-            return replace(repository, version=repository.version + 1, forgotten=True, work_trees=())
+            return replace(
+                repository, version=repository.version + 1, forgotten=True, work_trees=(), set_aside=frozenset()
+            )
+        case e.UnknownFilesSetAside() if repository.version > 0:
+            files = {(event.path, file.name, file.sha256) for file in event.files}
+            return replace(repository, version=repository.version + 1, set_aside=repository.set_aside | files)
     known = "registered" if repository.version else "unknown"
     raise UnexpectedEvent(f"repository {repository.id[:8]}", known, event.type)
 
@@ -93,6 +109,8 @@ def decide(command: RepositoryCommand, repository: Repository) -> tuple[e.Event,
             )  # fmt: skip
         case ForgetRepository():
             return _forget(command, repository)
+        case RecordUnknownFiles():
+            return _set_aside(command, repository)
 
 
 def _forget(command: ForgetRepository, repository: Repository) -> tuple[e.Event, ...] | Refused:
@@ -101,3 +119,14 @@ def _forget(command: ForgetRepository, repository: Repository) -> tuple[e.Event,
     return not_an_approver(repository.path, command.person) or (
         e.RepositoryForgotten(**signed(command.person), repo_id=command.repo_id, path=repository.path),
     )
+
+
+def _set_aside(command: RecordUnknownFiles, repository: Repository) -> tuple[e.Event, ...] | Refused:
+    """Each file is told once, however often somebody puts it back: a loop of an agent's must not fill the log."""
+    if not repository.version or repository.forgotten:
+        return Refused("unknown", f"{command.path} is not registered")
+    told = repository.set_aside
+    files = tuple(file for file in command.files if (command.path, file.name, file.sha256) not in told)
+    if not files:
+        return Refused("already_recorded", f"these files of {command.path} were set aside before")
+    return (e.UnknownFilesSetAside(repo_id=command.repo_id, path=command.path, files=files),)

@@ -21,6 +21,7 @@ from learnd.crystalizer.draft import DraftRequest, plain, safe
 from learnd.crystalizer.pack import Pack
 
 _PROMPT_BYTES: Final = 6_000
+_PROMPTS_MAX: Final = 10
 _TESTS_BYTES: Final = 8_000
 _DETAIL_CHARS: Final = 1_500
 _NAMED_MAX: Final = 20
@@ -80,13 +81,11 @@ def _data(request: DraftRequest, change: Change, room: int) -> tuple[str, list[s
     )
     counts = 0
     sections: list[str] = []
-    prompt, hidden = safe(request.prompt or "(none was recorded)")
+    prompts, hidden, cut = _prompts(request, min(_PROMPT_BYTES, room // 4))
     facts, more = safe(_facts(request))
     counts += hidden + more
-    shorter = _fit(prompt.splitlines(), min(_PROMPT_BYTES, room // 4))
-    if len(shorter) < len(prompt.splitlines()):
-        cuts.append("The prompt is cut short.")
-    sections += ["# Prompt of the run", "\n".join(shorter), facts]
+    cuts += cut
+    sections += [*prompts, facts]
     room -= sum(_size(section) for section in sections)
     hunks, shown, hidden = _hunks(change.quotes, room, request.evidence.hunks)
     counts += hidden
@@ -101,6 +100,29 @@ def _data(request: DraftRequest, change: Change, room: int) -> tuple[str, list[s
     sections += [f"# Exercised hunks ({_BASIS[change.basis]})", hunks]
     sections += ["# Tests that verified it", tests] if tests else []
     return "\n\n".join(section for section in sections if section), cuts, counts
+
+
+def _prompts(request: DraftRequest, room: int) -> tuple[list[str], int, list[str]]:
+    """What each run was asked, under a heading of its own: the texts, lines redacted in them, and what was cut.
+
+    `room` is shared: what one prompt leaves of its part, the next may take.
+    """
+    asked = [*request.earlier_prompts, request.prompt]
+    first = max(0, len(asked) - _PROMPTS_MAX)
+    sections: list[str] = []
+    cuts = [f"The prompts of the first {first} of {len(asked)} runs are left out."] if first else []
+    counts = 0
+    for number, prompt in enumerate(asked[first:], first + 1):
+        told, hidden = safe(prompt or "(none was recorded)")
+        lines = told.splitlines()
+        kept = _fit(lines, room // (len(asked) - number + 1))
+        room -= sum(_size(line) + 2 for line in kept)
+        counts += hidden
+        which = f" {number} of {len(asked)}, whose changes were validated together as one" if len(asked) > 1 else ""
+        sections += [f"# Prompt of the run{which}", "\n".join(kept)]
+        if len(kept) < len(lines):
+            cuts.append(f"The prompt{f' of run {number}' if which else ''} is cut short.")
+    return sections, counts, cuts
 
 
 def _facts(request: DraftRequest) -> str:

@@ -30,12 +30,17 @@ class ReplyInvalid(Exception):
 
 @dataclass(frozen=True)
 class DraftRequest:
-    """What an author may know of a run. `diff` is base to snapshot, as `git diff` wrote it."""
+    """What an author may know of a run. `diff` is base to snapshot, as `git diff` wrote it.
+
+    Of a group, `prompt` is that of its last run, and `earlier_prompts` are those of the others, in the order in which
+    they completed; None where nothing is known of one.
+    """
 
     prompt: str | None
     diff: bytes
     scenario: Scenario
     evidence: Evidence
+    earlier_prompts: tuple[str | None, ...] = ()
 
 
 _Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=300)]

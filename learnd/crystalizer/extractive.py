@@ -33,6 +33,8 @@ NAME: Final = "extractive-v1"
 
 _PROMPT_READ: Final = 20_000
 """Characters of the prompt that are looked at at all: it is untrusted, and looking costs time."""
+_EARLIER_MAX: Final = 9
+"""Of a group, the prompts before the last that are looked at."""
 _TESTS_MAX: Final = 10
 _DETAIL_LINES_MAX: Final = 12
 _QUOTE_LINES_MAX: Final = 80
@@ -72,6 +74,7 @@ def write(request: DraftRequest) -> Draft:
     grounding = Grounding.of_change(change, request.evidence, request.scenario)
     # First what the run said freely: what is judged as grounded must be what is written.
     prompt, hidden = safe((request.prompt or "")[:_PROMPT_READ])
+    before = [safe((one or "")[:_PROMPT_READ]) for one in request.earlier_prompts[-_EARLIER_MAX:]]
     report, more = safe(visible(_report(request.evidence)))
     if not change.quotes:
         raise NothingExercised(
@@ -79,7 +82,7 @@ def write(request: DraftRequest) -> Draft:
             "so there is nothing that a pattern may claim"
         )
     texts = {
-        "problem": _problem(prompt, report, request, grounding),
+        "problem": _problem([text for text, _ in before], prompt, report, request, grounding),
         "solution": _solution(change),
         "rationale": _rationale(request, change),
         "applies_when": applies_when(request, change, _verification(request)),
@@ -99,7 +102,7 @@ def write(request: DraftRequest) -> Draft:
         author="extractive",
         prompt_pack=NAME,
         prompt_pack_stamp=stamp(),
-        redactions=hidden + more + sum(count for _, count in made.values()),
+        redactions=hidden + more + sum(count for _, count in (*before, *made.values())),
     )
 
 
@@ -135,21 +138,23 @@ def _cut(text: str, limit: int) -> str:
 # --- problem ----------------------------------------------------------------------------------------
 
 
-def _problem(prompt: str, report: str, request: DraftRequest, grounding: Grounding) -> str:
-    parts = [*_asked(prompt, grounding), *_how_the_base_failed(report, request, grounding)]
+def _problem(before: list[str], prompt: str, report: str, request: DraftRequest, grounding: Grounding) -> str:
+    parts = [part for one in before if one.strip() for part in _asked(one, grounding, "an earlier run of the group")]
+    parts += [*_asked(prompt, grounding), *_how_the_base_failed(report, request, grounding)]
     return "\n\n".join(parts)
 
 
-def _asked(prompt: str, grounding: Grounding) -> list[str]:
+def _asked(prompt: str, grounding: Grounding, who: str = "the run") -> list[str]:
     if not prompt.strip():
         return ["The run left no prompt; what follows is taken from its replays alone."]
     told = tell(prompt, grounding)
     if not told.paragraphs:
-        return ["The run was given a prompt, but no sentence of it stays within what the replays exercised."]
+        said = "was given a prompt, but no sentence of it stays within what the replays exercised."
+        return [f"{who[0].upper()}{who[1:]} {said}"]
     note = ""
     if told.left_out:
         note = f" ({_count(told.left_out, 'sentence')} left out: only what was exercised is repeated here)"
-    return [f"What the run was asked to do{note}:", "\n>\n".join(f"> {text}" for text in told.paragraphs)]
+    return [f"What {who} was asked to do{note}:", "\n>\n".join(f"> {text}" for text in told.paragraphs)]
 
 
 def _how_the_base_failed(report: str, request: DraftRequest, grounding: Grounding) -> list[str]:

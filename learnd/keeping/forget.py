@@ -5,8 +5,8 @@
 - Deleted are the store of snapshots, tarballs and their copies, tags in the user's repository, quarantined texts,
   drafts, evidence and scenarios. The store goes last: while it is there, something is left to do.
 - Nothing is deleted while a worker has a job of the repository in hand.
-- The repository's own files are left: `.agent/patterns`, run folders and their manifests are neither written nor
-  removed. Registered again, it is another repository to learnd, under an id of its own.
+- The repository's own files are left: `.agent/patterns`, Agent Skills, run folders and their manifests are neither
+  written nor removed. Registered again, it is another repository to learnd, under an id of its own.
 """
 
 from __future__ import annotations
@@ -194,12 +194,16 @@ class _Leaving:
         return freed
 
     def _texts(self) -> None:
-        """Quarantined texts of its patterns, edits of them set aside, and its jobs' drafts, evidence and scenarios."""
+        """Quarantined texts of its patterns, edits of them and unknown files set aside, and its jobs' drafts, evidence
+        and scenarios.
+        """
         views = self._place.views()
         patterns = {row.id for row in views.patterns(repo_id=self._repo_id)}
         for file in sorted(self._place.quarantine_dir.glob("*.md")):
             if claimed_id(file.read_text(errors="replace")) in patterns:
                 file.unlink(missing_ok=True)
+        for file in self._place.quarantine_dir.glob(f"*.unknown-{self._repo_id[:16]}-*.md"):
+            file.unlink(missing_ok=True)
         for pattern in patterns:
             remove_tree(self._state / REVERIFIED / pattern)
             for file in self._place.quarantine_dir.glob(f"*-{pattern[:8]}*.rule.edited-*.yml"):

@@ -98,7 +98,7 @@ class Folder:
         """Names of everything in the folder."""
         return set(os.listdir(self._handle))  # noqa: PTH208 - pathlib has no listing of an open folder
 
-    def read(self, name: str) -> bytes | NotText | None:
+    def read(self, name: str, limit: int = MAX_FILE) -> bytes | NotText | None:
         """The bytes of a regular file, None when nothing has that name, else what is in the way."""
         try:
             handle = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=self._handle)
@@ -111,14 +111,35 @@ class Folder:
             if not stat.S_ISREG(kind):
                 return NotText("it is a folder" if stat.S_ISDIR(kind) else "it is not a regular file")
             with os.fdopen(handle, "rb", closefd=False) as file:
-                content = file.read(MAX_FILE + 1)
+                content = file.read(limit + 1)
         finally:
             os.close(handle)
-        return content if len(content) <= MAX_FILE else NotText(f"it is larger than {MAX_FILE:,} bytes")
+        return content if len(content) <= limit else NotText(f"it is larger than {limit:,} bytes")
 
-    def create(self, name: str, content: bytes) -> bool:
+    def read_link(self, name: str) -> str | None:
+        """Where the link `name` leads, as it says; None for what is no link, and for a link to a folder."""
+        try:
+            target = os.readlink(name, dir_fd=self._handle)
+        except OSError:
+            return None
+        try:
+            leads_to = os.stat(name, dir_fd=self._handle).st_mode
+        except OSError:
+            return target  # it leads nowhere, or where learnd may not look
+        return None if stat.S_ISDIR(leads_to) else target
+
+    def remove_link(self, name: str, seen: str) -> bool:
+        """Delete a link that still leads to `seen`; what it leads to is left. False when it does not."""
+        if self.read_link(name) != seen:
+            return False
+        with _rights(self.path):
+            os.unlink(name, dir_fd=self._handle)
+        os.fsync(self._handle)
+        return True
+
+    def create(self, name: str, content: bytes, mode: int | None = None) -> bool:
         """Write a new file. False, and nothing changed, when the name is taken."""
-        with self._temporary(name, content, self._file_mode) as temporary:
+        with self._temporary(name, content, self._file_mode if mode is None else mode) as temporary:
             try:
                 os.link(temporary, name, src_dir_fd=self._handle, dst_dir_fd=self._handle, follow_symlinks=False)
             except FileExistsError:
@@ -142,7 +163,7 @@ class Folder:
 
     def remove(self, name: str, seen: bytes) -> bool:
         """Delete a file whose bytes still are `seen`. False when they are not."""
-        if self.read(name) != seen:
+        if self.read(name, max(MAX_FILE, len(seen))) != seen:
             return False
         with _rights(self.path):
             os.unlink(name, dir_fd=self._handle)

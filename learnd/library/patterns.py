@@ -78,6 +78,8 @@ class FrontMatter(Value):
     title: Line = Field(min_length=1)
     source_job: Line
     manifest_path: Line
+    validated_with: tuple[Line, ...] = ()
+    """Manifests of the runs whose change was validated together with this one's, in the order of their completion."""
     evidence: EvidenceLine
     author: Literal["openai", "extractive"]
     model: Line | None = None
@@ -131,7 +133,8 @@ def sections_of(draft: Draft) -> Sections:
 
 def render(sections: Sections, front: FrontMatter) -> str:
     """The file's text. `parse(render(s, f))` gives `f` and `s.cleaned()` back."""
-    metadata = front.model_dump(mode="json", exclude_none=True)
+    alone = set() if front.validated_with else {"validated_with"}
+    metadata = front.model_dump(mode="json", exclude_none=True, exclude=alone)
     return f"---\n{_YAML.export(metadata)}---\n\n{join(front.title, note(front), sections.cleaned())}"
 
 
@@ -176,6 +179,11 @@ def note(front: FrontMatter) -> str:
         lines = [
             f"> **Unproven** ({seen.verdict.replace('_', ' ')}): the replays, run {where}, do not prove this change."
         ]
+    if front.validated_with:
+        runs = len(front.validated_with) + 1
+        lines.append(
+            f"> Validated together: {runs} runs, whose manifests the front matter names; one change of them all."
+        )
     if front.author == "extractive":
         lines.append("> Written without a model: quoted from the run and its evidence.")
     return "\n".join(lines)

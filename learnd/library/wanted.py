@@ -43,6 +43,12 @@ def wanted_of(log: EventLog, views: Views, repo_path: str) -> list[WantedPattern
     return [_wanted(row, name, streams[f"pattern-{row.id}"]) for row, name in shown]
 
 
+def names_of(views: Views, repo_path: str) -> dict[str, str]:
+    """The ids of the patterns of `wanted_of` by their files' names, without reading the log."""
+    forgotten = {row.id for row in views.forgotten()}
+    return {name: row.id for row, name in _named(views, repo_path) if row.repo_id not in forgotten}
+
+
 def _named(views: Views, repo_path: str) -> list[tuple[PatternRow, str]]:
     """The patterns of one work tree and their files' names, which are given in order and never change."""
     taken: set[str] = set()

@@ -18,6 +18,9 @@ from learnd.library.folders import Folder, FolderRefused, NotText
 from learnd.serving.servable import Served
 from learnd.serving.skill_text import SKILL_FILE, mark_of, skill_name, skill_text
 
+USUAL_FOLDERS = (".claude/skills", ".agents/skills")
+"""Where agents look; whoever writes skills by hand mostly names one of them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Left:
@@ -61,6 +64,29 @@ class Skills:
                 for name in sorted(folder.names() - wanted.keys()):
                     self._clear(folder, name, kept)
         return kept
+
+    def written(self) -> list[str]:
+        """The skills of this repository's patterns that stand there, changed by a person or not.
+
+        Raises FolderRefused.
+        """
+        folder = Folder.at(self.root, *self.parts)
+        if folder is None:
+            return []
+        with folder:
+            return [self._path(name) for name in sorted(folder.names()) if self._is_written(name)]
+
+    def _is_written(self, name: str) -> bool:
+        try:
+            inside = Folder.at(self.root, *self.parts, name)
+        except FolderRefused:
+            return False
+        if inside is None:
+            return False
+        with inside:
+            found = inside.read(SKILL_FILE)
+        mark = mark_of(found.decode("utf-8", "replace")) if isinstance(found, bytes) else None
+        return mark is not None and self.is_ours(mark.pattern_id)
 
     def _write(self, name: str, text: str, kept: Kept) -> None:
         path = self._path(name)

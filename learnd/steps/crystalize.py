@@ -12,6 +12,7 @@ from learnd.clock import iso, now, parse
 from learnd.crystalizer import extractive
 from learnd.crystalizer.change import DiffUnreadable
 from learnd.crystalizer.draft import Draft, DraftRequest
+from learnd.grouping.following import members_of
 from learnd.harvest.faults import SnapshotDamaged, SnapshotError
 from learnd.harvest.gitfolder import NotARepository
 from learnd.harvest.snapshot import learnable_diff
@@ -57,14 +58,23 @@ def draft_request(job: Job, place: Workplace) -> DraftRequest:
     """
     if job.evidence is None or job.scenario is None or job.queued is None:
         raise NothingProven(f"job {job.id[:8]} is {job.status} without evidence")
-    # A recorder's own titles ("CLI Exec Command") name no problem: an author does better without them.
-    prompt = recorded_prompt(job) if job.queued.prompt_source != "titles" else None
     return DraftRequest(
-        prompt=prompt,
+        prompt=_told_prompt(job),
         diff=learnable_diff(recorded_snapshot(job), place.store(job.repo_id, job.repo_path)),
         scenario=job.scenario,
         evidence=job.evidence,
+        earlier_prompts=tuple(map(_told_prompt, _earlier(job, place))),
     )
+
+
+def _told_prompt(job: Job) -> str | None:
+    # A recorder's own titles ("CLI Exec Command") name no problem: an author does better without them.
+    return recorded_prompt(job) if job.queued is not None and job.queued.prompt_source != "titles" else None
+
+
+def _earlier(job: Job, place: Workplace) -> list[Job]:
+    """The other jobs of the group that the job leads, in the order in which their runs completed."""
+    return members_of(job, place)[:-1] if job.group is not None and job.group.several else []
 
 
 def _embedded(job: Job, place: Workplace, request: DraftRequest) -> Sequence[Command]:
@@ -105,7 +115,8 @@ def _nothing_to_write(job: Job, place: Workplace, error: Exception) -> RecordCry
 def _drafted(job: Job, place: Workplace, draft: Draft) -> RecordDraft:
     """Write the whole pattern text into learnd's own folder; nothing stands in the repository yet."""
     identity = pattern_id(job.id)
-    file = write_atomically(draft_path(place, job.id), _text(job, draft, identity), mode=0o600)
+    with_it = [_manifest_of(one) for one in _earlier(job, place)]
+    file = write_atomically(draft_path(place, job.id), _text(job, draft, identity, with_it), mode=0o600)
     return RecordDraft(
         job.id, identity, draft.title, draft.slug, draft.author, draft.model, draft.prompt_pack,
         draft.prompt_pack_stamp, draft.cost_usd, file, draft.redactions, draft.cited, draft.rule,
@@ -116,17 +127,22 @@ def draft_path(place: Workplace, job_id: str) -> Path:
     return place.settings.state_dir / "drafts" / f"{job_id}.md"
 
 
-def _text(job: Job, draft: Draft, identity: str) -> str:
+def _manifest_of(job: Job) -> str:
+    """Its path from the repository's root where it lies there."""
+    root, manifest = Path(job.repo_path), Path(job.manifest_path)
+    return str(manifest.relative_to(root)) if manifest.is_relative_to(root) else str(manifest)
+
+
+def _text(job: Job, draft: Draft, identity: str, with_it: Sequence[str]) -> str:
     if job.evidence is None:
         raise NothingProven(f"job {job.id[:8]} is {job.status} without evidence")
-    root = Path(job.repo_path)
-    manifest = Path(job.manifest_path)
     front = FrontMatter(
         id=identity,
         status=PatternStatus.CANDIDATE,
         title=draft.title,
         source_job=job.id,
-        manifest_path=str(manifest.relative_to(root)) if manifest.is_relative_to(root) else str(manifest),
+        manifest_path=_manifest_of(job),
+        validated_with=tuple(with_it),
         evidence=EvidenceLine.of(job.evidence),
         author=draft.author,
         model=draft.model,

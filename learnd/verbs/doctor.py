@@ -26,6 +26,7 @@ from learnd.verbs.room import disk_check
 from learnd.verbs.status import daemon_state
 from learnd.verbs.terminal import STYLES, Stop, ago, clean, is_terminal, print_json, say
 from learnd.verbs.units import read_only_for_daemon, unit_checks
+from learnd.verbs.unknown import active_checks
 from learnd.views.queries import FaultRow
 
 if TYPE_CHECKING:
@@ -266,6 +267,7 @@ def _log(place: Place) -> Iterator[Check]:
             yield from alert_checks(book)
             yield _inotify(book)
             yield from _repositories(book)
+            yield from active_checks(book)
     except (LogUnusable, Stop) as error:
         found, _, mend = str(error).partition(" Next: ")
         yield Check("log", "fail", found, mend or "learnd verify")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from learnd.verbs.asking import settled, understood
 from learnd.verbs.decide import Word
 from learnd.verbs.reading import Reading, reading
 from learnd.verbs.terminal import Stop, confirm, print_facts, say, size
+from learnd.verbs.unknown import waiting_aside
 
 if TYPE_CHECKING:
     from learnd.views.queries import RepositoryRow
@@ -57,20 +58,52 @@ def _show(book: Reading, row: RepositoryRow) -> None:
     patterns = [pattern.status for pattern in book.views.patterns(repo_id=row.id)]
     files = sum(status in KEPT_FILES for status in patterns)
     quarantined = patterns.count("quarantined")
+    aside = sum(each.repo_id == row.id for each in waiting_aside(book))
+    skills = _skills(book, row, trees)
     print_facts(
         [
             ("repository", ", ".join(trees) or row.path),
             ("id", row.id),
             ("deleted", f"snapshots {size(room.store if room else 0)}, tarballs {size(room.tarballs if room else 0)}"),
             ("", f"{quarantined} quarantined texts, drafts and evidence in {book.place.state_dir}"),
+            *([("", f"{aside} unknown files that were taken out of active/ and kept there")] if aside else []),
             ("dismissed", ", ".join(f"{count} {name}" for name, count in jobs.items()) or "no job is open"),
             ("left", f"all run folders and {files} pattern files in the repository; learnd looks after them no more"),
+            *([("", _told_of(skills))] if skills else []),
             (
                 "stays",
                 "its events in the log, for ever: paths, task and run names, commands, evidence, pattern texts",
             ),
         ]
     )
+
+
+def _skills(book: Reading, row: RepositoryRow, trees: list[str]) -> list[str]:
+    """The Agent Skills of the repository's patterns, in the folders of the setting and those that agents look in."""
+    from learnd.library.folders import FolderRefused
+    from learnd.serving.skills import USUAL_FOLDERS, Skills
+    from learnd.settings import SettingsInvalid, read_settings
+
+    try:
+        configured = read_settings().skills
+    except SettingsInvalid:
+        configured = ()  # `doctor` says so; what is left is only told of here
+    ours = {pattern.id for pattern in book.views.patterns(repo_id=row.id)}
+    found = []
+    for tree in trees:
+        for folder in dict.fromkeys((*configured, *USUAL_FOLDERS)):
+            try:
+                kept = Skills(Path(tree), PurePosixPath(folder).parts, ours.__contains__).written()
+            except FolderRefused:
+                continue  # a link, or nothing that may be read: learnd wrote none there
+            found += [f"{tree}/{path}" for path in kept]
+    return found
+
+
+def _told_of(skills: list[str]) -> str:
+    folders = ", ".join(dict.fromkeys(str(Path(path).parent.parent) for path in skills))
+    many = "1 skill" if len(skills) == 1 else f"{len(skills)} skills"
+    return f"{many} that learnd wrote in {folders}: agents load them until somebody deletes them"
 
 
 def _is_gone(home: Path) -> bool:

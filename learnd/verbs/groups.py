@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from learnd.clock import now
@@ -47,6 +48,32 @@ def group_json(book: Reading, row: JobRow) -> dict[str, object] | None:
         "closes_at": group_closes_at(book, row),
         "members": [other.id for other in _with(book, row)],
     }
+
+
+@dataclass(frozen=True, slots=True)
+class Together:
+    """A run whose change was validated together with others', as one; the lead is the last."""
+
+    job: str
+    manifest_path: str
+    lead: bool
+
+
+def together(book: Reading, job_id: str) -> list[Together]:
+    """The runs that the job validated as one change, in the order of their completion; none where it was alone."""
+    from state import job as jobs  # brings pydantic
+
+    group = jobs.fold(job_id, (record.data for record in book.log.read(f"job-{job_id}"))).group
+    if group is None or not group.several or group.lead != job_id:
+        return []
+    return [Together(m.job, book.views.job(m.job).manifest_path, m.job == group.lead) for m in group.members]
+
+
+def together_facts(runs: list[Together]) -> list[tuple[str, str]]:
+    """What `review` says of them; nothing of none."""
+    told = [("validated", f"validated together: {len(runs)} runs")] if runs else []
+    lines = [f"{one.manifest_path} (job {short(one.job)}{', the lead' if one.lead else ''})" for one in runs]
+    return [*told, *(("", line) for line in lines)]
 
 
 def _with(book: Reading, row: JobRow) -> list[JobRow]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from learnd.ids import short
 from learnd.verbs import beside, rules
+from learnd.verbs.groups import together, together_facts
 from learnd.verbs.reading import Reading, reading
 from learnd.verbs.terminal import Column, ago, heading, markdown, note, print_facts, print_json, say, stamp, table
 from learnd.views.queries import PatternRow
@@ -25,8 +26,9 @@ def review(log: Path | None, prefix: str | None, *, everything: bool, as_json: b
     JSON: an array of `{id, title, slug, status, promoted_at, regressions, verdict, repo, job_id, manifest_path, file,
     gate, detail, approver, reason, evidence, evidence_count, last_seen, use, staged_at, updated_at}`, `evidence`
     being one line, `use` `{served, served_on, helped, did_not_help, wrong}`, `regressions` counted since the
-    promotion; with a pattern's id an array of one, which also has its `text`, `rule` (as PatternRuleVerified has it),
-    `conflicts`, `superseded_by`, `consents`, `librarian` (what a model recommended) and `diff` (what was edited in
+    promotion; with a pattern's id an array of one, which also has its `text`, `validated_together` (`{job,
+    manifest_path, lead}` of each run of its group, empty of none), `rule` (as PatternRuleVerified has it), `conflicts`,
+    `superseded_by`, `consents`, `librarian` (what a model recommended) and `diff` (what was edited in
     its file), null where there is none.
     """
     with reading(log) as book:
@@ -89,6 +91,7 @@ def _as_json(book: Reading, row: PatternRow, *, whole: bool) -> dict[str, object
         advice = pattern.review.told if pattern.review else None
         told |= {
             "text": pattern.text,
+            "validated_together": [asdict(one) for one in together(book, row.job_id)],
             "conflicts": list(pattern.conflicts),
             "superseded_by": pattern.superseded_by,
             "consents": [consent.user for consent in pattern.consents],
@@ -162,6 +165,7 @@ def _print_one(book: Reading, row: PatternRow) -> None:
         ("evidence", evidence_line(_evidence(book, row))),
         ("job", f"{short(row.job_id)} (learnd show {short(row.job_id)})"),
         ("run", row.manifest_path),
+        *together_facts(together(book, row.job_id)),
         ("repository", row.repo_path),
     ]
     if file is not None:

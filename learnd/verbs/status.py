@@ -8,7 +8,7 @@ from pathlib import Path
 from learnd.ids import short
 from learnd.keeping.sizes import measure
 from learnd.verbs import alerts as told
-from learnd.verbs import room
+from learnd.verbs import room, unknown
 from learnd.verbs.jobs import pattern_of
 from learnd.verbs.reading import Reading, reading
 from learnd.verbs.terminal import Column, ago, heading, print_facts, print_json, say, table
@@ -44,7 +44,7 @@ def status(log: Path | None, *, as_json: bool) -> int:
     JSON: `{log, position, daemon: {answers, pid, since, learning_enabled, position, troubles}, faults: [{kind,
     detail, since}], jobs: {status: count}, blocked: [{id, status, since, reason, next}], review: [the same],
     repositories: [path], alerts: [as `learnd alerts --json`], backup: {at, path, position}|null, room: bytes by use,
-    see `room.as_json`}`.
+    see `room.as_json`, set_aside: [see `unknown.as_json`]}`.
     """
     with reading(log) as book:
         daemon = daemon_state(book)
@@ -58,6 +58,7 @@ def status(log: Path | None, *, as_json: bool) -> int:
         alerts = told.shown(book)
         kept = last_backup(book)
         taken = measure(book.place.state_dir, book.views)
+        aside = unknown.waiting_aside(book)
         if as_json:
             print_json(
                 {
@@ -66,6 +67,7 @@ def status(log: Path | None, *, as_json: bool) -> int:
                     "blocked": [asdict(item) for item in blocked], "review": [asdict(item) for item in review],
                     "repositories": trees, "alerts": [told.as_json_of(item) for item in alerts],
                     "backup": kept, "room": room.as_json(taken),
+                    "set_aside": unknown.as_json(aside),
                 }
             )  # fmt: skip
             return 0
@@ -86,6 +88,7 @@ def status(log: Path | None, *, as_json: bool) -> int:
         for failure in told.failing(alerts):
             failed = f"{failure.channel} ({failure.target}) failed {ago(failure.failed_at)}: {failure.error}"
             say(f"ALERTS    {failed}. Next: learnd alerts test", "bold red")
+        unknown.print_waiting(aside)
         for path, trouble in daemon.troubles.items():
             say(f"trouble   {path}: {trouble}", "yellow")
         _print_waiting("Blocked: waiting for a person", blocked)

@@ -14,6 +14,7 @@ from learnd.verbs.jobs import pattern_of
 from learnd.verbs.reading import Reading, place_of, reading
 from learnd.verbs.status import DaemonState, daemon_state
 from learnd.verbs.terminal import USAGE, Stop, ago, print_facts, print_json, say, stamp
+from learnd.verbs.unknown import standing_of
 from learnd.views.diagnosis import MEANING, next_command, reason, waits_until
 from learnd.views.queries import JobRow, NotFound, PatternRow, WorkTreeRow
 
@@ -52,7 +53,7 @@ class Answer:
 
 
 def why(log: Path | None, what: str, *, as_json: bool) -> int:
-    """Answer for a job, or for a file under `.runs/`.
+    """Answer for a job, a pattern, a file under `.runs/`, or one that lies in `active/`, or was taken out of it.
 
     JSON: `{subject, stands, reason, since, because: {type, position}, next, job, pattern, path, way, files,
     waits_until, urgent}`; a file whose run had several jobs (it was resumed) answers for the last.
@@ -88,7 +89,7 @@ def _answer(log: Path | None, what: str) -> Answer:
         return _of_file(None, path)
     with reading(log) as book:
         if path.exists() or path.is_symlink() or "/" in what:
-            return _of_file(book, path)
+            return _of_active(book, path) or _of_file(book, path)
         try:
             return _of_job(book, book.views.job(what), daemon_state(book))
         except NotFound:
@@ -191,6 +192,15 @@ def _of_pattern(book: Reading, row: PatternRow) -> Answer:
 
 
 # --- a file ---
+
+
+def _of_active(book: Reading, path: Path) -> Answer | None:
+    """Of a file in `active/`, and of one that was taken out of it; None of any other."""
+    found = standing_of(book, path)
+    if found is None or found.pattern is not None:
+        return _of_pattern(book, found.pattern) if found and found.pattern else None
+    because = Because("UnknownFilesSetAside", found.position) if found.position is not None else None
+    return Answer(str(path), found.stands, found.reason, since=found.since, because=because, next=found.next)
 
 
 def _of_file(book: Reading | None, path: Path) -> Answer:

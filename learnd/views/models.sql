@@ -120,6 +120,19 @@ CREATE TABLE IF NOT EXISTS {prefix}work_trees (
     repo_id TEXT NOT NULL,
     since TEXT NOT NULL
 ) STRICT;
+-- Files that were taken out of an `active/`, as they were first: somebody may look for them.
+CREATE TABLE IF NOT EXISTS {prefix}unknown_files (
+    repo_id TEXT NOT NULL,
+    path TEXT NOT NULL,
+    name TEXT NOT NULL,
+    sha256 TEXT NOT NULL,
+    kept TEXT NOT NULL,
+    claims TEXT,
+    link INTEGER NOT NULL,
+    at TEXT NOT NULL,
+    position INTEGER NOT NULL,
+    PRIMARY KEY (path, name, sha256)
+) STRICT;
 CREATE TABLE IF NOT EXISTS {prefix}faults (
     kind TEXT PRIMARY KEY,
     detail TEXT NOT NULL,

@@ -38,6 +38,7 @@ VERSION = MODELS_VERSION
 TABLES = (
     "jobs", "patterns", "rules", "repositories", "work_trees", "faults", "daemon", "measures", "alerts",
     "alert_channels", "flaky_tests", "pattern_texts", "pattern_search", "usage", "likenesses",
+    "unknown_files",
 )  # fmt: skip
 BATCH_ROWS = 5000
 """Rows that a fold of many events keeps in memory, about a kilobyte each; looked at every thousand events."""
@@ -333,7 +334,19 @@ def _repository(connection: sqlite3.Connection, record: Recorded, prefix: str) -
     event = record.data
     if isinstance(event, e.WorkTreeAdded):
         _watch(connection, prefix, event.path, event.repo_id, event.added_at)
+    if isinstance(event, e.UnknownFilesSetAside):
+        connection.executemany(
+            f"INSERT OR REPLACE INTO {prefix}unknown_files VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
+            [
+                (
+                    event.repo_id, event.path, file.name, file.sha256, file.kept, file.claims, int(file.link),
+                    record.at, record.position,
+                )
+                for file in event.files
+            ],
+        )  # fmt: skip
     if isinstance(event, e.RepositoryForgotten):
+        connection.execute(f"DELETE FROM {prefix}unknown_files WHERE repo_id = ?", (event.repo_id,))  # noqa: S608
         connection.execute(f"DELETE FROM {prefix}work_trees WHERE repo_id = ?", (event.repo_id,))  # noqa: S608
         gone: dict[str, object] = {"version": record.version, "forgotten_at": record.at}
         _update(connection, f"{prefix}repositories", event.repo_id, gone)

@@ -9,10 +9,10 @@ from typing import TypeVar
 from learnd.ids import SHORTEST
 from learnd.views.alerts import AlertViews
 
-MODELS_VERSION = 12
+MODELS_VERSION = 13
 """Of the fold in `projection.py`; here, where asking for it costs a reading verb nothing."""
 
-ROW = TypeVar("ROW", "JobRow", "PatternRow", "RepositoryRow", "WorkTreeRow", "FaultRow")
+ROW = TypeVar("ROW", "JobRow", "PatternRow", "RepositoryRow", "WorkTreeRow", "FaultRow", "UnknownFileRow")
 
 
 class NotFound(Exception):
@@ -97,6 +97,21 @@ class RuleRow:
     language: str
     has_fix: int
     job_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownFileRow:
+    """A file that was taken out of the `active/` of the work tree `path`; `kept` may be gone, for people clear up."""
+
+    repo_id: str
+    path: str
+    name: str
+    sha256: str
+    kept: str
+    claims: str | None
+    link: int
+    at: str
+    position: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,6 +298,10 @@ class Views:
     def work_trees(self) -> list[WorkTreeRow]:
         """Every folder that is watched, in the order in which they were registered."""
         return self._rows(WorkTreeRow, "work_trees", "1", (), "rowid")
+
+    def unknown_files(self) -> list[UnknownFileRow]:
+        """Files that were taken out of an `active/`, the newest first."""
+        return self._rows(UnknownFileRow, "unknown_files", "1", (), "position DESC, name")
 
     def overlapping(self, repo_path: str, started_at: str, completed_at: str, but: str) -> list[JobRow]:
         """Jobs of other runs in the same tree whose time overlaps `started_at`..`completed_at`."""

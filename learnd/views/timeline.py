@@ -124,6 +124,8 @@ def facts(event: e.Event) -> str:  # noqa: PLR0912, PLR0915 - one case an event,
             return f"{about}{regression(event)}"
         case e.RepositoryRegistered() | e.RepositoryMoved() | e.WorkTreeAdded():
             return event.path
+        case e.UnknownFilesSetAside():
+            return f"out of {event.path}/.agent/patterns/active: {', '.join(file.name for file in event.files)}"
         case e.SpendReserved():
             return f"{event.about[:12]}, call {event.number}: ${event.usd:.4f} reserved for {event.model}"
         case e.SpendSettled():

@@ -7,12 +7,20 @@ from pathlib import Path
 
 import pytest
 from group_place import RATES, TOTALS, Shop, ask, closed, opened, types_of
+from support.repos import write
+from test_waiting_for_a_group import learnd
 
+from learnd.crystalizer.briefing import brief
+from learnd.crystalizer.pack import find_pack
+from learnd.library.patterns import parse
 from learnd.manifest.block import LearningBlock
 from learnd.requests import ApproveJob
 from learnd.settings import Validation
+from learnd.steps.crystalize import draft_request
 
 pytestmark = pytest.mark.sandbox
+
+SECRET = "ghp_" + "a1B2" * 9
 
 
 def test_the_first_run_alone_does_not_pass(tmp_path: Path) -> None:
@@ -25,6 +33,8 @@ def test_the_first_run_alone_does_not_pass(tmp_path: Path) -> None:
 def test_two_runs_that_only_mend_the_defect_together_are_proven_together(tmp_path: Path) -> None:
     with opened(tmp_path / "state") as engine:
         shop = Shop(engine, tmp_path / "repo")
+        for name, prompt in (("run-1", f"Make rate() answer 19 for de.\n{SECRET}\n"), ("run-2", "Sum the values.\n")):
+            write(shop.repo, {f".runs/invoices/cli/{name}/prompt.md": prompt})
         first = shop.run("run-1", RATES)
         second = shop.run("run-2", TOTALS, "test_totals")
         assert ask(engine, ApproveJob(job=first.id, now=True)).ok
@@ -51,3 +61,24 @@ def test_two_runs_that_only_mend_the_defect_together_are_proven_together(tmp_pat
         assert groups[0].grouping.members == ("invoices/run-1", "invoices/run-2")
         assert groups[0].grouping.id == evidence.group.id  # type: ignore[union-attr] # as closed
         assert "run-2" in (groups[0].reason or "")
+
+        paths = [str(Path(job.manifest_path).relative_to(shop.repo)) for job in (first, second)]
+        text = engine.door.pattern(str(lead.pattern)).text
+        front = parse(text).front
+        assert (front.manifest_path, front.validated_with) == (paths[1], (paths[0],))
+        assert "> Validated together: 2 runs" in text
+        assert "What an earlier run of the group was asked to do" in text
+        asked = draft_request(engine.door.job(lead.id), engine.place)
+        assert [one.splitlines()[0] for one in (*asked.earlier_prompts, asked.prompt) if one] == [
+            "Make rate() answer 19 for de.", "Sum the values.",
+        ]  # fmt: skip
+        assert SECRET not in text
+        assert SECRET not in brief(asked, find_pack("crystalizer-v1"), 200_000).messages[-1]["content"]
+        shown = learnd(tmp_path, "review", str(lead.pattern)[:8]).stdout
+        assert "validated together: 2 runs" in shown
+        assert f"{second.manifest_path} (job {lead.id[:8]}, the lead)" in shown
+        assert f"{first.manifest_path} (job {member.id[:8]})" in shown
+        (told,) = json.loads(learnd(tmp_path, "review", str(lead.pattern)[:8], "--json").stdout)
+        assert [(one["job"], one["lead"]) for one in told["validated_together"]] == [
+            (member.id, False), (lead.id, True),
+        ]  # fmt: skip

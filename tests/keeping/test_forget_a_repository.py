@@ -217,6 +217,21 @@ def test_the_verb_shows_first_and_asks(kept: KeptStore, engine: Engine, place: C
     assert events(place.state, RepositoryForgotten) == []
 
 
+def test_skills_stay_with_the_patterns_they_are_of_and_the_plan_says_so(
+    kept: KeptStore, engine: Engine, place: CliPlace
+) -> None:
+    own, other = kept.job(S.LEARNED, P.ACTIVE), "cd" * 32
+    for folder, pattern_id in ((".claude/skills/own", own.pattern_id), (".agents/skills/other", other)):
+        text = f'---\nname: x\nmetadata:\n  learnd-pattern: "{pattern_id}"\n---\n\ntext\n'
+        write(kept.repo, {f"{folder}/SKILL.md": text})
+    write(kept.repo, {".claude/skills/mine/SKILL.md": "---\nname: mine\n---\n"})
+    shown = place.on_terminal("forget", kept.repo, typed="n\n", columns=400)
+    assert f"1 skill that learnd wrote in {kept.repo}/.claude/skills: agents load them" in shown.out
+    before = files(kept.repo)
+    assert ask(engine, ForgetRepo(repo=kept.tree.repo_id)).ok
+    assert {name for name in before if "skills" in name} <= files(kept.repo)
+
+
 GATED = """import os
 import time
 import unittest

@@ -12,6 +12,7 @@ from events.upcasts import UPCASTS, upcast
 from state import job as jobs
 from state import ledger as ledgers
 from state import pattern as patterns
+from state import repository as repositories
 from state import usage as usages
 
 FOLDER = Path(__file__).resolve().parents[1] / "history"
@@ -38,6 +39,13 @@ def test_a_golden_history_folds_to_the_status_it_is_named_after(file: Path) -> N
         ledger = ledgers.fold(status, events_of(file))
         sums = (round(ledger.month_usd, 6), round(ledger.day_usd("2026-11-21"), 6))
         assert (*sums, len(ledger.in_flight())) == (0.149, 0.14, 1)
+    elif kind == "repo":
+        repository = repositories.fold("repo-1", events_of(file))
+        assert (repository.work_trees, repository.version) == (("/linked",), 3)
+        assert {(path, name) for path, name, _ in repository.set_aside} == {
+            ("/repo", "trust-me.md"),
+            ("/repo", "link.md"),
+        }
     elif kind == "job":
         assert jobs.fold("a" * 64, events_of(file)).status == status.split("-", maxsplit=1)[0]
     else:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from support.histories import ANNA
 
+from events.catalog import UnknownFilesSetAside
+from events.values import UnknownFile
 from state import commands as c
 from state.decide import Decided, Entity, decide
 from state.effects import fault_alert_due
@@ -73,3 +75,18 @@ def test_only_an_approver_has_a_repository_forgotten() -> None:
     stranger = c.Person("boris", frozenset({"anna"}))
     registered = after(Repository("repo-1"), REGISTER)
     assert refusal(registered, c.ForgetRepository("repo-1", stranger)) == "not_an_approver"
+
+
+def test_a_file_that_was_set_aside_is_told_once_and_again_when_it_differs() -> None:
+    file = UnknownFile(name="a.md", sha256="a" * 64, size=1, kept="/state/a.md")
+    aside = c.RecordUnknownFiles("repo-1", "/repo", (file,))
+    registered = after(Repository("repo-1"), REGISTER)
+    told = after(registered, aside)
+    assert refusal(told, aside) == "already_recorded"
+    for other in ({"sha256": "b" * 64}, {"name": "b.md"}):
+        changed = file.model_copy(update=other)
+        answer = decide(c.RecordUnknownFiles("repo-1", "/repo", (file, changed)), told)
+        assert isinstance(answer, Decided)
+        assert [event.files for event in answer.events if isinstance(event, UnknownFilesSetAside)] == [(changed,)]
+    assert refusal(Repository("repo-1"), aside) == "unknown"
+    assert refusal(after(told, FORGET), aside) == "unknown"
