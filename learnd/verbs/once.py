@@ -256,7 +256,7 @@ def _follow(log: EventLog, after: int, statuses: dict[str, str], stop: threading
 
 def _tell(record: Recorded, statuses: dict[str, str], out: _Say) -> None:
     from learnd.views.timeline import facts  # brings pydantic
-    from state.job import TABLE
+    from state.job import TABLE, JobStatus
 
     kind, _, identity = record.stream.partition("-")
     if kind != "job":
@@ -265,6 +265,8 @@ def _tell(record: Recorded, statuses: dict[str, str], out: _Say) -> None:
     after = TABLE.next[(before, record.type)]
     statuses[identity] = after
     told = facts(record.data)
+    if after != JobStatus.REPLAYING:
+        out.done(identity)
     if after != before:
         out.line(f"{clock_time(record.at)} job {short(identity)} {after}{f'  {told}' if told else ''}")
     elif "Failed" in record.type:
@@ -276,7 +278,7 @@ class _Say:
 
     def __init__(self, progress: Progress | None) -> None:
         self._progress = progress
-        self._tasks: dict[str, TaskID] = {}
+        self.moving: dict[str, TaskID] = {}
         self._lock = threading.Lock()
 
     def line(self, text: str) -> None:
@@ -293,14 +295,15 @@ class _Say:
             return
         with self._lock:
             told = f"job {short(job_id)}  {clean(text)}"
-            if job_id in self._tasks:
-                self._progress.update(self._tasks[job_id], description=told)
+            if job_id in self.moving:
+                self._progress.update(self.moving[job_id], description=told)
             else:
-                self._tasks[job_id] = self._progress.add_task(told, total=None)
+                self.moving[job_id] = self._progress.add_task(told, total=None)
 
-    def rests(self, job_id: str) -> None:
+    def done(self, job_id: str) -> None:
+        """A job that is not replayed (any more) needs no moving line."""
         with self._lock:
-            task = self._tasks.pop(job_id, None)
+            task = self.moving.pop(job_id, None)
             if task is not None and self._progress is not None:
                 self._progress.remove_task(task)
 
