@@ -232,4 +232,5 @@ def _became(pattern: Pattern, outcome: Handled) -> str:
     contradicts = ", ".join(short(other) for other in pattern.conflicts)
     more = f"; it contradicts {contradicts}" if "ConflictFound" in types else ""
     superseded = f", superseded by {short(pattern.superseded_by or '')}" if "PatternSuperseded" in types else ""
-    return f"is {pattern.status} now{superseded}{more}"
+    rule = f"; its rule is looked for: learnd review {name}" if pattern.awaits_rule else ""
+    return f"is {pattern.status} now{superseded}{more}{rule}"

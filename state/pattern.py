@@ -143,6 +143,11 @@ class Pattern:
     def stream(self) -> str:
         return f"pattern-{self.id}"
 
+    @property
+    def awaits_rule(self) -> bool:
+        """Whether its rule may be looked for now, and should be."""
+        return self.rule_due and self.status in (P.CANDIDATE, P.ACTIVE)
+
 
 def evolve(pattern: Pattern, event: e.Event) -> Pattern:
     """`pattern` after `event`. Raises UnexpectedEvent where the table has no row."""

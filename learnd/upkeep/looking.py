@@ -38,7 +38,7 @@ class Looking:
         """Every pattern that a person brought back without a rule, and for which none was looked for since."""
         trees = self._trees()
         for row in self.place.views().patterns_without_rule():
-            if (row.repo_id, row.repo_path) in trees and (pattern := self.place.door.pattern(row.id)).rule_due:
+            if (row.repo_id, row.repo_path) in trees and (pattern := self.place.door.pattern(row.id)).awaits_rule:
                 yield pattern
 
     def _trees(self) -> set[tuple[str, str]]:

@@ -165,7 +165,7 @@ def facts(pattern: Pattern) -> list[tuple[str, str]]:
         )
         where = ", ".join(f"{match.path}:{match.lines[0]}" for match in rule.matches[:3])
         told.append(("rule", f"matches the base at {where}, nothing of the snapshot ({rule.source}{fix_})"))
-    elif pattern.rule_due and pattern.status in ("candidate", "active"):
+    elif pattern.awaits_rule:
         told.append(("rule", "none yet: the daemon looks for one"))
     told += [("brought back", f"job {short(job)}") for job in pattern.reintroduced]
     if pattern.status == "stale":

@@ -89,7 +89,8 @@ def test_a_released_pattern_gets_the_rule_of_its_change_though_the_daemon_is_kil
     place: Path, promoted: bool
 ) -> None:
     state, own = place / "state", pattern_id(place)
-    assert ask(place, ReleasePattern(pattern=own, reason="a fixture")).ok
+    released = ask(place, ReleasePattern(pattern=own, reason="a fixture"))
+    assert released.message == f"pattern {own[:8]} is candidate now; its rule is looked for: learnd review {own[:8]}"
     assert "none yet: the daemon looks for one" in learnd(place, "review", own)
     if promoted:
         assert ask(place, PromotePattern(pattern=own)).ok
