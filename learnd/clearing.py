@@ -19,6 +19,7 @@ from learnd.harvest.gitfolder import NotARepository
 from learnd.harvest.tracked import GitAtWork, Rest, Tracked, at_rest, still, tracked
 from learnd.library.canonical import canonical_digest
 from learnd.library.files import Library
+from learnd.library.folders import FolderRefused
 from learnd.library.unknown import ACTIVE, Found, Stranger, find_unknown, keep_aside, take_out
 from learnd.library.wanted import names_of
 from learnd.views.queries import Views
@@ -69,7 +70,9 @@ def judged(events: EventLog, views: Views, repo_path: str) -> tuple[Found, Track
 
 
 def clear_active(place: Workplace, library: Library, repo_id: str) -> Left:
-    """Take out what is nobody's. Raises FolderRefused, OSError, and what the log raises when it cannot be written."""
+    """Take out what is nobody's. Raises FolderRefused and OSError where `active/` cannot be looked through, and what the
+    log raises when it cannot be written; what else is in the way is told.
+    """
     left = Left()
     repo, folder = str(library.repo), library.repo.joinpath(*ACTIVE)
     found = unknown_in(place.door.log, place.views(), repo)
@@ -82,10 +85,10 @@ def clear_active(place: Workplace, library: Library, repo_id: str) -> Left:
         strangers = [each for name, each in found.strangers.items() if name not in teams]
         for start in range(0, len(strangers), TOGETHER):
             _set_aside(place, library, repo_id, strangers[start : start + TOGETHER], rest)
-    except GitAtWork as error:
+    except (GitAtWork, DiskFull, OSError) as error:
         left.troubles[str(folder)] = f"{len(found.strangers)} unknown files were left for now: {error}"
         left.again = True
-    except (NotARepository, SnapshotError, DiskFull) as error:
+    except (NotARepository, SnapshotError, FolderRefused) as error:
         left.troubles[str(folder)] = f"{len(found.strangers)} unknown files were left: {error}"
     return left
 

@@ -26,6 +26,7 @@ from learnd.harvest.store import locked
 from learnd.keeping.retention import spared, trees_of
 from learnd.lab.trees import remove_tree
 from learnd.library.canonical import claimed_id
+from learnd.library.unknown import kept_mark
 from learnd.repositories import recognized, registered
 from learnd.requests import ForgetRepo, Reply
 from learnd.upkeep import REVERIFIED
@@ -160,7 +161,11 @@ class _Leaving:
         self._stored = StoredSnapshots(self._state / "repositories" / repo_id, trees_of(place, repo_id))
 
     def anything(self) -> bool:
-        return self._stored.home.exists() or bool(self._unpruned())
+        return self._stored.home.exists() or bool(self._unpruned()) or bool(self._unknown_files())
+
+    def _unknown_files(self) -> list[Path]:
+        """What lay in its `active/` and was set aside: it may be there without any snapshot."""
+        return sorted(self._place.quarantine_dir.glob(f"*{kept_mark(self._repo_id)}*.md"))
 
     def _unpruned(self) -> list[str]:
         query = "SELECT id FROM jobs WHERE repo_id = ? AND tree IS NOT NULL AND freed_bytes IS NULL"
@@ -202,7 +207,7 @@ class _Leaving:
         for file in sorted(self._place.quarantine_dir.glob("*.md")):
             if claimed_id(file.read_text(errors="replace")) in patterns:
                 file.unlink(missing_ok=True)
-        for file in self._place.quarantine_dir.glob(f"*.unknown-{self._repo_id[:16]}-*.md"):
+        for file in self._unknown_files():
             file.unlink(missing_ok=True)
         for pattern in patterns:
             remove_tree(self._state / REVERIFIED / pattern)

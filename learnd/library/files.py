@@ -12,7 +12,8 @@ one is cleared.
   `candidates/`; one that is saved to `active/` after that takes its place.
 - Exactly one file per pattern, in the folder of its status. Rejected and expired ones have none; quarantined
   text stands in the state directory only, out of reach of agents that grep.
-- Files of patterns that the log does not know (another person's, fetched with git) are left alone.
+- Files of patterns that the log does not know (another person's, fetched with git) are left alone here; of those in
+  `active/` that git does not know either, `unknown` tells.
 """
 
 from __future__ import annotations

@@ -107,7 +107,7 @@ def keep_aside(library: Library, repo_id: str, strangers: Sequence[Stranger]) ->
     kept = []
     with Folder.require(library.quarantine) as quarantine:
         for stranger in strangers:
-            name = f"{kept_prefix(stranger.name, repo_id)}{stranger.sha256[:12]}.md"
+            name = f"{safe_slug(Path(stranger.name).stem)}{kept_mark(repo_id)}{stranger.sha256[:12]}.md"
             if not quarantine.create(name, stranger.content, mode=0o600) and not _is_kept(quarantine, name, stranger):
                 raise FileExistsError(f"{library.quarantine / name} is not what learnd kept there")
             kept.append(
@@ -123,9 +123,9 @@ def _is_kept(quarantine: Folder, name: str, stranger: Stranger) -> bool:
     return quarantine.read(name, KEPT_MAX) == stranger.content
 
 
-def kept_prefix(name: str, repo_id: str) -> str:
-    """How the name begins under which a file of this repository's is kept."""
-    return f"{safe_slug(Path(name).stem)}.unknown-{repo_id[:16]}-"
+def kept_mark(repo_id: str) -> str:
+    """What stands in the names of all files that are kept of this repository, and of no other."""
+    return f".unknown-{repo_id[:16]}-"
 
 
 def take_out(repo: Path, strangers: Sequence[Stranger]) -> list[Path]:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +17,7 @@ from daemon_process import Daemon, events, until
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kept_store import KeptStore
+from support.cases import thorough
 from support.repos import git, make_repo, write
 
 from events.catalog import UnknownFilesSetAside
@@ -290,6 +295,39 @@ def test_a_rebuild_knows_them_too_and_forgetting_deletes_them(kept: KeptStore, e
     assert engine.desk.answer(request.model_dump_json(), os.getuid()).ok
     assert not Path(row.kept).exists()
     assert engine.views().unknown_files() == []
+
+
+def test_forgetting_a_repository_without_any_snapshot_deletes_them_as_well(engine: Engine, tmp_path: Path) -> None:
+    repo = make_repo(tmp_path / "repo", {f"{ACTIVE}/committed.md": PLANT})
+    tree = register(engine.door, engine.views(), repo, "anna")
+    write(repo, {f"{ACTIVE}/plant.md": PLANT})
+    engine.publisher.repository_patterns(tree.repo_id, tree.path)
+    (row,) = engine.views().unknown_files()
+    assert (row.name, Path(row.kept).read_text()) == ("plant.md", PLANT)
+    assert engine.desk.answer(ForgetRepo(repo=tree.repo_id).model_dump_json(), os.getuid()).ok
+    assert not Path(row.kept).exists()
+
+
+@pytest.mark.parametrize("point", [3, *thorough(1, 2, 4)])
+def test_killed_at_any_step_the_next_start_finishes_and_tells_once(place: CliPlace, point: int) -> None:
+    if shutil.which("strace") is None:
+        pytest.skip("strace is missing")
+    repo = make_repo(place.root / "repo")
+    assert place.learnd("init", repo, "--yes").code == 0
+    write(repo, {f"{ACTIVE}/plant.md": PLANT, f"{ACTIVE}/other.md": "another"})
+    inject = f"inject=linkat,unlinkat:signal=KILL:when={point}"
+    paths = ("-P", str(place.state / "quarantine"), "-P", str(repo / ACTIVE))
+    strace = ["strace", "-f", "-qq", "-o", "/dev/null", *paths, "-e", inject]
+    argv = [*strace, sys.executable, "-P", "-m", "learnd", "once"]
+    done = subprocess.run(argv, env=place.env, capture_output=True, check=False, stdin=subprocess.DEVNULL)
+    assert done.returncode == -signal.SIGKILL
+    assert place.learnd("once").code == 0
+    assert [path.name for path in (repo / ACTIVE).iterdir()] == ["README.md"]
+    (event,) = events(place.state, UnknownFilesSetAside)
+    assert sorted(Path(file.kept).read_text() for file in event.files) == [PLANT, "another"]
+    kept = list((place.state / "quarantine").iterdir())
+    assert sorted(map(str, kept)) == sorted(file.kept for file in event.files)
+    assert place.learnd("verify").code == 0
 
 
 NAMES = st.binary(min_size=1, max_size=30).filter(lambda name: not set(name) & {0, 47} and name not in (b".", b".."))
