@@ -217,25 +217,18 @@ class EventLog:
             counts.update(dict(self.connection.execute(query, some).fetchall()))
         return counts
 
-    def read_all(
-        self, after: int = 0, limit: int | None = None, types: Collection[str] | None = None
-    ) -> Iterator[Recorded]:
-        """All events after position `after`, oldest first, at most `limit`, only of `types` when given.
+    def read_all(self, after: int = 0) -> Iterator[Recorded]:
+        """All events after position `after`, oldest first.
 
         Reads in pages; what is appended meanwhile is read too. Raises EventUnreadable.
         """
-        chosen = tuple(types) if types is not None else ()
-        only = f"AND type IN ({', '.join('?' * len(chosen))})" if types is not None else ""
-        query = f"SELECT * FROM events WHERE position > ? {only} ORDER BY position LIMIT ?"  # noqa: S608 - only places
-        left = limit
-        while left is None or left > 0:
-            size = PAGE if left is None else min(PAGE, left)
-            page: list[Row] = self.connection.execute(query, (after, *chosen, size)).fetchall()
+        query = "SELECT * FROM events WHERE position > ? ORDER BY position LIMIT ?"
+        while True:
+            page: list[Row] = self.connection.execute(query, (after, PAGE)).fetchall()
             yield from map(read_row, page)
-            if len(page) < size:
+            if len(page) < PAGE:
                 return
             after = page[-1][0]
-            left = left if left is None else left - len(page)
 
     def follow(self, after: int, *, stop: threading.Event, poll_s: float = 0.2) -> Iterator[Recorded]:
         """All events after position `after` as they are recorded, by any process, until `stop` is set.

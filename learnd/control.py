@@ -25,6 +25,8 @@ from learnd.requests import PROTOCOL, Reply, Request
 
 LIMIT = 1 << 20
 NAME = "control.sock"
+REPLY_S = 60.0
+HEALTH_S = 5.0
 
 
 class NoDaemon(Exception):
@@ -142,20 +144,20 @@ class _UnixConnection(HTTPConnection):
             self.sock.connect(f"{near}/{NAME}")
 
 
-def ask(folder: Path, request: Request, timeout_s: float = 60) -> Reply:
+def ask(folder: Path, request: Request) -> Reply:
     """Send `request` to the daemon whose socket is in `folder`. Raises NoDaemon."""
     body = request.model_dump_json().encode()
     headers = {"Content-Type": "application/json", "Learnd-Protocol": str(PROTOCOL)}
-    status, content = _exchange(folder, "POST", "/v1/requests", body, headers, timeout_s)
+    status, content = _exchange(folder, "POST", "/v1/requests", body, headers, REPLY_S)
     try:
         return Reply.model_validate_json(content)
     except ValidationError as error:
         raise NoDaemon(f"{folder / NAME} answered {status} with something that is no reply") from error
 
 
-def health(folder: Path, timeout_s: float = 5) -> dict[str, object]:
+def health(folder: Path) -> dict[str, object]:
     """What the daemon says of itself. Raises NoDaemon."""
-    _, content = _exchange(folder, "GET", "/v1/health", b"", {}, timeout_s)
+    _, content = _exchange(folder, "GET", "/v1/health", b"", {}, HEALTH_S)
     answer = json.loads(content)
     return answer if isinstance(answer, dict) else {}
 

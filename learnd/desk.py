@@ -81,13 +81,12 @@ class Desk:
         place: Workplace,
         intake: Intake,
         publisher: Publisher,
-        watched: Callable[[str], None] = lambda _tree: None,
         forgotten: Callable[[], object] = lambda: None,
     ) -> None:
         self._place = place
         self._intake = intake
         self._publisher = publisher
-        self.watched = watched
+        self.watched: Callable[[str], None] = lambda _tree: None
         self.forgotten = forgotten
 
     def answer(self, text: bytes | str, uid: int) -> Reply:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from events import catalog as e
-from events.values import Evidence, FileRef, Group, Scenario, SnapshotRecord
+from events.values import Evidence, Group, Scenario, SnapshotRecord
 from state.alerts import Alert, over, over_but
 from state.alerts import evolve as evolve_alerts
 from state.machine import Row, compile_table
@@ -171,7 +171,6 @@ class Job:
     window_hours: float = 0.0
     group: Group | None = None
     scenario: Scenario | None = None
-    scenario_file: FileRef | None = None
     boot_id: str | None = None
     evidence: Evidence | None = None
     unproven_accepted: bool = False
@@ -271,11 +270,11 @@ def _remember(job: Job, event: e.Event) -> Job:  # noqa: PLR0912 - one case an e
         case e.GroupJoined():
             return replace(job, group=event.group)
         case e.GroupDissolved():
-            return replace(_step_done(job), group=None, snapshot=job.taken, scenario=None, scenario_file=None)
+            return replace(_step_done(job), group=None, snapshot=job.taken, scenario=None)
         case e.ScenarioAttemptFailed():
             return replace(job, attempts=event.attempt, cause=event.cause, detail=event.detail)
         case e.ScenarioSynthesized() | e.ManualScenarioSupplied():
-            return replace(_step_done(job), scenario=event.scenario, scenario_file=event.file)
+            return replace(_step_done(job), scenario=event.scenario)
         case e.SnapshotFailed() | e.ManualScenarioRequired() | e.CrystalizationFailed():
             return replace(job, attempts=event.attempts, retry_at=None, cause=event.cause, detail=event.detail)
         case e.SnapshotStalled():

@@ -115,7 +115,6 @@ class Pattern:
     approver: str | None = None
     claimed: str | None = None
     reason: str = ""
-    released: bool = False
     evidence_jobs: tuple[str, ...] = ()
     edited_sha256: str | None = None
     change: ChangeMarks | None = None
@@ -179,10 +178,8 @@ def _remember(pattern: Pattern, event: e.Event) -> Pattern:  # noqa: PLR0912 - o
             return replace(kept, gate=event.gate, detail=event.detail)
         case e.PatternReleased():
             overruled = (*pattern.overruled, event.gate) if event.gate else pattern.overruled
-            return replace(
-                _approved(pattern, event), gate=None, detail="", released=True, overruled=overruled,
-                rule_due=pattern.rule is None,
-            )  # fmt: skip
+            released = _approved(pattern, event)
+            return replace(released, gate=None, detail="", overruled=overruled, rule_due=pattern.rule is None)
         case e.PatternRestored():
             return replace(_approved(pattern, event), rule_due=pattern.rule is None)
         case e.PatternPromoted():

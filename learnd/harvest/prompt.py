@@ -35,13 +35,11 @@ _FENCE = re.compile(r"^\s*(```|~~~)")
 class Prompt:
     """A task as it was given. `source` is a path relative to the repository, `commit message` or `titles`.
 
-    `acceptance_criteria` is the text under the headings that announce them. `refused` names sources that were there and
-    could not be used, with the reason.
+    `refused` names sources that were there and could not be used, with the reason.
     """
 
     text: str
     source: str
-    acceptance_criteria: str | None = None
     refused: tuple[str, ...] = ()
 
 
@@ -111,7 +109,7 @@ def _relative(path: Path, repo: Path) -> str:
 
 def _prompt(text: str, source: str, refused: list[str]) -> Prompt:
     cut = text.encode()[:PROMPT_MAX].decode("utf-8", "ignore").strip()
-    return Prompt(cut, source, acceptance_criteria(cut), tuple(refused))
+    return Prompt(cut, source, tuple(refused))
 
 
 def acceptance_criteria(text: str) -> str | None:

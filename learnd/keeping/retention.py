@@ -38,8 +38,7 @@ ACTOR = "learnd:retention"
 DAY_S = 86_400
 
 NOT_LEANING = frozenset({PatternStatus.REJECTED, PatternStatus.EXPIRED, PatternStatus.DEPRECATED})
-LEANING = frozenset(PatternStatus) - NOT_LEANING
-"""Patterns of these statuses keep their snapshot, however old: their evidence may be asked for again."""
+"""Patterns of all other statuses keep their snapshot, however old: their evidence may be asked for again."""
 
 log = structlog.get_logger("learnd.keeping")
 

@@ -122,7 +122,6 @@ _PIPE = re.compile(
 )
 _SHELL_OPTION = re.compile(r"set\s+[-+][a-zA-Z]+(?:\s+pipefail)?|shopt\s+-[su]\s+\w+")
 """A shell's own switches: part of its language, and no program."""
-_FLAG = re.compile(r"(?<![\w-])--[a-z][\w-]+(?:=\S+)?")
 
 
 def commands(text: str, stands: Stands) -> Iterator[str]:
@@ -150,13 +149,6 @@ def typed(line: str, stands: Stands, *, is_shell: bool) -> str | None:
     if words[0] in ALSO_WORDS and not is_shell and not re.search(rf"\s(?:{_OPTION}|[~.]?/\w)", bare):
         return None
     return None if stands(_squeezed(bare)) else f"the command `{bare[:100]}` is not in the exercised change"
-
-
-def flags(text: str, stands: Stands) -> Iterator[str]:
-    """Long options that the change does not know."""
-    for match in _FLAG.finditer(text):
-        if not stands(match[0].partition("=")[0]):
-            yield match[0]
 
 
 def _squeezed(text: str) -> str:

@@ -3,7 +3,7 @@
 The manifest belongs to its producer. So: only the member `learning` changes, every other byte stays; only a
 run that is over is written to; the write is atomic, under the lock `manifest.json.lock`, and is given up
 when the file changed since it was read. The producer may drop the block with its next save (it replaces
-`learning` whole); `needs_reassertion` sees that. No link is followed out of the repository.
+`learning` whole): writing it again then puts it back. No link is followed out of the repository.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from learnd.manifest.jsontext import Json, NotJson
 from learnd.manifest.lockfile import LockBusy, held
 from learnd.manifest.read import MAX_BYTES
 
+LEARND_JSON = "learnd.json"
 STALE_LOCK_S = 30.0
 WAIT_S = 5.0
 ATTEMPTS = 3
@@ -54,27 +55,15 @@ def write_learning(manifest: Path, repo: Path, block: LearningBlock) -> bool:
     raise ManifestChanged(f"{manifest}: its producer saved it again and again while learnd wrote")
 
 
-def needs_reassertion(manifest: Path, repo: Path, block: LearningBlock) -> bool:
-    """Does the manifest say anything else than `block`? Raises ManifestUnwritable, ManifestChanged."""
-    with _opened(manifest) as path:
-        found = locate(path, repo)
-        folder_path, name = os.path.split(found.real)
-        with Folder.open(found.repo, folder_path) as folder:
-            return _with_block(folder.read(name, MAX_BYTES)[0], block) is not None
-
-
-def write_learnd_json(run_dir: Path, repo: Path, content: LearndFile, name: str = "learnd.json") -> bool:
-    """Write `learning/<name>` in the run's folder; False when it said so already. Raises ManifestUnwritable.
-
-    A second completion of the same run passes a name that carries its job's id.
-    """
+def write_learnd_json(run_dir: Path, repo: Path, content: LearndFile) -> bool:
+    """Write `learning/learnd.json` in the run's folder; False when it said so already. Raises ManifestUnwritable."""
     data = (content.model_dump_json(indent=2) + "\n").encode()
     with _opened(run_dir) as path:
         found = locate(path, repo)
         with Folder.open(found.repo, found.real) as folder, folder.enter("learning", create=True) as learning:
-            if name in learning.names() and learning.read(name, MAX_BYTES)[0] == data:
+            if LEARND_JSON in learning.names() and learning.read(LEARND_JSON, MAX_BYTES)[0] == data:
                 return False
-            learning.replace(name, data)
+            learning.replace(LEARND_JSON, data)
     return True
 
 

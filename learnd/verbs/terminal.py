@@ -64,11 +64,11 @@ def is_terminal() -> bool:
     return sys.stdout.isatty()
 
 
-def console(*, stderr: bool = False) -> Console:
+def console() -> Console:
     """A console that honours NO_COLOR and, in a pipe, neither colours nor wraps."""
     from rich.console import Console  # slow to import, and only terminals need it
 
-    return Console(stderr=stderr, highlight=False, soft_wrap=True, emoji=False)
+    return Console(highlight=False, soft_wrap=True, emoji=False)
 
 
 def say(text: str = "", style: str | None = None) -> None:

@@ -69,7 +69,7 @@ def text(result: CallToolResult) -> str:
 
 def reports(place: ServingPlace) -> list[UseReported]:
     with place.log() as log:
-        return [record.data for record in log.read_all(types=("UseReported",)) if isinstance(record.data, UseReported)]
+        return [record.data for record in log.read_all() if isinstance(record.data, UseReported)]
 
 
 def test_an_agent_searches_reads_and_reports(place: ServingPlace) -> None:
