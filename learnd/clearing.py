@@ -48,12 +48,13 @@ def unknown_in(events: EventLog, views: Views, repo_path: str) -> Found:
     """What lies in a work tree's `active/` and is not the log's. Raises FolderRefused, OSError."""
     with_rule = {row.pattern for row in views.rules(statuses=tuple(PatternStatus))}
 
+    active = {row.id for row in views.patterns(statuses=(PatternStatus.ACTIVE,))}
+
     def is_active(pattern_id: str, digest: str) -> bool:
-        known = any(row.id == pattern_id for row in views.patterns(statuses=(PatternStatus.ACTIVE,)))
-        stream = f"pattern-{pattern_id}"
-        return known and digest == canonical_digest(
-            patterns.fold(pattern_id, (record.data for record in events.read(stream))).text
-        )
+        if pattern_id not in active:
+            return False
+        told = (record.data for record in events.read(f"pattern-{pattern_id}"))
+        return digest == canonical_digest(patterns.fold(pattern_id, told).text)
 
     return find_unknown(Path(repo_path), names_of(views, repo_path), with_rule, is_active)
 
@@ -70,8 +71,10 @@ def judged(events: EventLog, views: Views, repo_path: str) -> tuple[Found, Track
 
 
 def clear_active(place: Workplace, library: Library, repo_id: str) -> Left:
-    """Take out what is nobody's. Raises FolderRefused and OSError where `active/` cannot be looked through, and what the
-    log raises when it cannot be written; what else is in the way is told.
+    """Take out what is nobody's; what is in the way of that is told.
+
+    Raises FolderRefused and OSError where `active/` cannot be looked through, and what the log raises when it cannot be
+    written.
     """
     left = Left()
     repo, folder = str(library.repo), library.repo.joinpath(*ACTIVE)
