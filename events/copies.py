@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from events.chain import GENESIS, Chain, LogDamaged, Verified
+from events.database import sync
 from events.layouts import COLUMNS
 
 PAGE = 1000
@@ -30,8 +31,8 @@ def copy_log(source: sqlite3.Connection, target: Path) -> None:
         source.backup(copy)
         # The pages say that there is a write-ahead log: a copy is complete without one.
         copy.execute("PRAGMA journal_mode=DELETE")
-    _sync(target, os.O_RDONLY)
-    _sync(target.parent, os.O_RDONLY | os.O_DIRECTORY)
+    sync(target, os.O_RDONLY)
+    sync(target.parent, os.O_RDONLY | os.O_DIRECTORY)
 
 
 def check_copy(path: Path) -> Verified:
@@ -62,11 +63,3 @@ def hash_at(connection: sqlite3.Connection, position: int) -> str | None:
         return GENESIS
     row = connection.execute("SELECT hash FROM events WHERE position = ?", (position,)).fetchone()
     return None if row is None else str(row[0])
-
-
-def _sync(path: Path, flags: int) -> None:
-    handle = os.open(path, flags | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -95,7 +95,7 @@ def open_writer(path: Path, migrations: tuple[Migration, ...] = MIGRATIONS) -> s
         _make_tables(database)
         _bring_forward(connection, path, migrations)
         # SQLite makes only those names durable that it made itself.
-        _sync(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        sync(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     except sqlite3.DatabaseError as error:
         connection.close()
         raise _unusable(path, error) from error
@@ -141,7 +141,7 @@ def empty_write_ahead_log(connection: sqlite3.Connection, path: Path) -> bool:
     """
     busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     # SQLite syncs the file but not the cut: after a power loss the old frames could stand there again.
-    _sync(path.with_name(path.name + "-wal"), os.O_RDONLY)
+    sync(path.with_name(path.name + "-wal"), os.O_RDONLY)
     return not busy
 
 
@@ -320,7 +320,8 @@ def _size(path: Path) -> int:
         return 0
 
 
-def _sync(path: Path, flags: int) -> None:
+def sync(path: Path, flags: int) -> None:
+    """Make durable what `path` holds: a file, or with `O_DIRECTORY` the names in a folder."""
     handle = os.open(path, flags | os.O_CLOEXEC)
     try:
         os.fsync(handle)

@@ -151,27 +151,7 @@ class TryAlerts(Request):
     channel: Literal["slack", "pagerduty"] | None = None
 
 
-AnyRequest = Annotated[
-    ApproveJob
-    | DismissJob
-    | PromotePattern
-    | RejectPattern
-    | DeprecatePattern
-    | RestorePattern
-    | SupersedePattern
-    | ReleasePattern
-    | ReportRegression
-    | RegisterRepo
-    | ForgetRepo
-    | LearnRun
-    | ReportUse
-    | NoteServed
-    | RebuildModels
-    | TryAlerts
-    | NoteBackup,
-    Field(discriminator="verb"),
-]
-REQUEST: TypeAdapter[
+AnyRequest = (
     ApproveJob
     | DismissJob
     | PromotePattern
@@ -189,7 +169,8 @@ REQUEST: TypeAdapter[
     | RebuildModels
     | TryAlerts
     | NoteBackup
-] = TypeAdapter(AnyRequest)
+)
+REQUEST: TypeAdapter[AnyRequest] = TypeAdapter(Annotated[AnyRequest, Field(discriminator="verb")])
 
 
 class Reply(BaseModel):

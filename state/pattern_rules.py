@@ -34,8 +34,11 @@ def _wrong_status(pattern: Pattern, event: type[e.Event], verb: str) -> Refused 
     return Refused("wrong_status", f"{said}. Next: learnd review {pattern.id[:8]}")
 
 
-def _not_allowed(pattern: Pattern, person: c.Person, *, reason_needed: bool) -> Refused | None:
-    refused = not_an_approver(_name(pattern), person)
+def _not_for(
+    person: c.Person, pattern: Pattern, event: type[e.Event], verb: str, *, reason_needed: bool
+) -> Refused | None:
+    """Why a person cannot decide this of a pattern: its status, who they are, that they gave no reason."""
+    refused = _wrong_status(pattern, event, verb) or not_an_approver(_name(pattern), person)
     if refused is not None:
         return refused
     if reason_needed and not person.reason.strip():
@@ -84,9 +87,7 @@ def _(command: c.JudgeAgain, pattern: Pattern) -> Answer:
 
 @decide_pattern.register
 def _(command: c.Release, pattern: Pattern) -> Answer:
-    refused = _wrong_status(pattern, e.PatternReleased, "released") or _not_allowed(
-        pattern, command.person, reason_needed=True
-    )
+    refused = _not_for(command.person, pattern, e.PatternReleased, "released", reason_needed=True)
     if refused:
         return refused
     if not pattern.text.strip():
@@ -96,9 +97,7 @@ def _(command: c.Release, pattern: Pattern) -> Answer:
 
 @decide_pattern.register
 def _(command: c.Promote, pattern: Pattern) -> Answer:
-    refused = _wrong_status(pattern, e.PatternPromoted, "promoted") or _not_allowed(
-        pattern, command.person, reason_needed=False
-    )
+    refused = _not_for(command.person, pattern, e.PatternPromoted, "promoted", reason_needed=False)
     if refused:
         return refused
     # Without an edited text the judged one is promoted again: the person took the edit back.
@@ -176,10 +175,8 @@ def _decided(pattern: Pattern, person: c.Person) -> dict[str, object]:
 
 @decide_pattern.register
 def _(command: c.Reject, pattern: Pattern) -> Answer:
-    return (
-        _wrong_status(pattern, e.PatternRejected, "rejected")
-        or _not_allowed(pattern, command.person, reason_needed=True)
-        or (e.PatternRejected.model_validate(_decided(pattern, command.person)),)
+    return _not_for(command.person, pattern, e.PatternRejected, "rejected", reason_needed=True) or (
+        e.PatternRejected.model_validate(_decided(pattern, command.person)),
     )
 
 
@@ -301,18 +298,14 @@ def _(command: c.RecordNoRule, pattern: Pattern) -> Answer:
 
 @decide_pattern.register
 def _(command: c.Deprecate, pattern: Pattern) -> Answer:
-    return (
-        _wrong_status(pattern, e.PatternDeprecated, "deprecated")
-        or _not_allowed(pattern, command.person, reason_needed=True)
-        or (e.PatternDeprecated.model_validate(_decided(pattern, command.person)),)
+    return _not_for(command.person, pattern, e.PatternDeprecated, "deprecated", reason_needed=True) or (
+        e.PatternDeprecated.model_validate(_decided(pattern, command.person)),
     )
 
 
 @decide_pattern.register
 def _(command: c.Supersede, pattern: Pattern) -> Answer:
-    refused = _wrong_status(pattern, e.PatternSuperseded, "superseded") or _not_allowed(
-        pattern, command.person, reason_needed=False
-    )
+    refused = _not_for(command.person, pattern, e.PatternSuperseded, "superseded", reason_needed=False)
     if refused:
         return refused
     if command.by == pattern.id:
@@ -328,10 +321,8 @@ def _(command: c.Supersede, pattern: Pattern) -> Answer:
 
 @decide_pattern.register
 def _(command: c.Restore, pattern: Pattern) -> Answer:
-    return (
-        _wrong_status(pattern, e.PatternRestored, "restored")
-        or _not_allowed(pattern, command.person, reason_needed=False)
-        or (e.PatternRestored.model_validate(_decided(pattern, command.person)),)
+    return _not_for(command.person, pattern, e.PatternRestored, "restored", reason_needed=False) or (
+        e.PatternRestored.model_validate(_decided(pattern, command.person)),
     )
 
 

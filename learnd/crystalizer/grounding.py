@@ -28,7 +28,7 @@ from learnd.crystalizer.draft import plain
 from learnd.crystalizer.redact import generalise
 from learnd.crystalizer.topic import Form, is_at_home, is_beside, is_beside_as_label, own_words, share, stems
 from learnd.crystalizer.vocabulary import FOLDERS, LANGUAGE, PROPER
-from learnd.library.prose import blocks, sentences, unmarked
+from learnd.library.prose import SPAN, blocks, sentences, unmarked
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,6 @@ _CODED_SIGN = re.compile(r"\\(?:u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2}|[nrt0])")
 _RAISED = re.compile(r"\b(?:\w+\.)*[A-Z]\w*(?:Error|Exception|Warning|Timeout|Interrupt|Violation|Fault|NotFound)\b")
 """What the base was seen to raise may be named: that is what the replays showed."""
 _PROPER_DOTTED = re.compile(r"(?i)^(?:node|vue|next|nuxt|react|express|three|d3|asp|socket)\.(?:js|net|io)$|^\.?net$")
-_SPAN = re.compile(r"(?P<ticks>`+)(?!`)(?P<code>.+?)(?<!`)(?P=ticks)(?!`)", re.DOTALL)
 _ESCAPE = re.compile(r"\\([!-/:-@\[-`{-~])")
 _EMPHASIS = re.compile(r"(?<![\w`])_+(?=\w)|(?<=\w)_+(?![\w`])")
 """Underscores at the edge of a word: Markdown's emphasis, or a name's, which the corpus knows without them too."""
@@ -206,10 +205,10 @@ class Grounding:
     # --- parts of a text ---
 
     def _in_prose(self, text: str) -> Iterator[Claim]:
-        for match in _SPAN.finditer(text):
+        for match in SPAN.finditer(text):
             yield from self._in_span(match["code"].strip())
         # What spans said is judged; a blank keeps words apart.
-        prose = _SPAN.sub(" ", text)
+        prose = SPAN.sub(" ", text)
         prose = re.sub(r"https?://\S+", " ", html.unescape(prose))
         prose = _EMPHASIS.sub(" ", _ESCAPE.sub(r"\1", prose))
         for kind, words, why in claims(prose, self.stands, self.corpus):

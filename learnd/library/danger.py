@@ -19,12 +19,11 @@ from learnd.library import reach
 from learnd.library.lookalikes import lookalike, skeleton
 from learnd.library.orders import is_label, orders, outside, unseating, unseats
 from learnd.library.patterns import PatternText
-from learnd.library.prose import blocks, sentences, unmarked
+from learnd.library.prose import SPAN, blocks, sentences, unmarked
 
 if TYPE_CHECKING:
     from learnd.crystalizer.grounding import Grounding
 
-_SPAN = re.compile(r"(?P<ticks>`+)(?!`)(?P<code>.+?)(?<!`)(?P=ticks)(?!`)", re.DOTALL)
 _LITERAL = re.compile(r"\"(?:[^\"\\\n]|\\.)*\"|'(?:[^'\\\n]|\\.)*'|`[^`\n]*`|“[^”\n]*”")
 _COMMENT = re.compile(
     r"(?:^|\s)(?:#|//|--|%|;|rem\b)\s?(?P<line>.*)$|/\*(?P<block>.*?)(?:\*/|$)|^\s*\*\s(?P<inner>.*)$|\"\"\"(?P<doc>.*)|<!--(?P<html>.*)",
@@ -81,10 +80,10 @@ def _findings(passage: _Passage, grounding: Grounding) -> Iterator[str]:
     if passage.code:
         yield from _in_code(passage, grounding)
         return
-    for span in _SPAN.finditer(text):
+    for span in SPAN.finditer(text):
         # In a table, a pipe of the code has a backslash.
         yield from _in_span(span["code"].strip().replace("\\|", "|"), grounding)
-    prose = _SPAN.sub(f" {PLACE} ", text)
+    prose = SPAN.sub(f" {PLACE} ", text)
     yield from reach.markup(prose, stands)
     yield from _reaching(prose, grounding)
     yield from _commanding(text, grounding)
@@ -167,7 +166,7 @@ def _unquoted(text: str, grounding: Grounding) -> str:
         )
         return PLACE if own else f" {inner} "
 
-    return re.sub(r"(?<!\w)[*_~]{1,3}(?=\S)|(?<=\S)[*_~]{1,3}(?!\w)", "", _LITERAL.sub(judged, _SPAN.sub(judged, text)))
+    return re.sub(r"(?<!\w)[*_~]{1,3}(?=\S)|(?<=\S)[*_~]{1,3}(?!\w)", "", _LITERAL.sub(judged, SPAN.sub(judged, text)))
 
 
 def _readings(text: str) -> Iterator[str]:

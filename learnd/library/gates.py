@@ -24,6 +24,7 @@ from events.values import Value
 from learnd.crystalizer.vocabulary import FILLER
 from learnd.library.danger import danger
 from learnd.library.patterns import PatternText, PatternUnreadable, note, parse
+from learnd.library.prose import SPAN
 from learnd.library.pruning import too_much
 from learnd.library.sections import HEADINGS, REQUIRED, fenced
 
@@ -41,7 +42,6 @@ MIN_SECTION = 12
 _LONG_NUMBER = re.compile(r"(?<![\w.,:/-])\+?\(?\d[\d ()/-]{6,}\d(?![\w,:/-]|\.\d)")
 """Telephone, card and personnel numbers. A date or a count of a change stands in it."""
 _COMMENT = re.compile(r"<!--|<!\[CDATA\[", re.IGNORECASE)
-_CODE_SPAN = re.compile(r"(`+)(?!`).*?(?<!`)\1(?!`)")
 _PLAIN_CONTROLS = "\n\t"
 _INVISIBLE = frozenset("\u00ad\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0\ufffc")
 """Characters that show nothing although Unicode calls them letters, marks or symbols."""
@@ -95,7 +95,7 @@ def hidden(text: str) -> str | None:
             if _is_hidden(character) and not _joins_signs(line, at):
                 name = unicodedata.name(character, "unnamed")
                 return f"line {number} holds the invisible character U+{ord(character):04X} ({name})"
-        if not fence and _COMMENT.search(_CODE_SPAN.sub("", line)):
+        if not fence and _COMMENT.search(SPAN.sub("", line)):
             return f"line {number} holds an HTML comment, which is not shown to a reviewer"
     return None
 

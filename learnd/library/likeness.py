@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from events.values import ChangeMarks
+from learnd.library.prose import SPAN
 from learnd.library.sections import fenced
 
 SAME_TEXT: Final = 85.0
@@ -43,7 +44,6 @@ _TELLING: Final = 5
 ConflictKind = Literal["reverse", "takes_back", "brings_back"]
 
 _FRONT = re.compile(r"\A\ufeff?---[ \t]*\n.*?\n---[ \t]*\n", re.DOTALL)
-_SPAN = re.compile(r"(`+)(?!`)(.+?)(?<!`)\1(?!`)", re.DOTALL)
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:[./:\-]+[A-Za-z0-9_]+)*")
 _WORD = re.compile(r"[^\W\d_]+|\d+", re.UNICODE)
 
@@ -182,7 +182,7 @@ def symbols(text: str) -> frozenset[str]:
             prose.append(line)
         elif line[:1] in "+-":
             found.update(_NAME.findall(line[1:]))
-    for _, span in _SPAN.findall("\n".join(prose)):
+    for _, span in SPAN.findall("\n".join(prose)):
         found.update(_NAME.findall(span))
     return frozenset(name for name in found if len(name) > 2)
 

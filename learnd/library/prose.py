@@ -19,7 +19,8 @@ _MARK = re.compile(r"[ \t]*(?:>[ \t]?)*[ \t]*(?:(?:[-*+]|\d{1,3}[.)])[ \t]+|#{1,
 _QUOTED = re.compile(r"\n[ \t]*(?:>[ \t]?)+")
 _ITEM = re.compile(r"[ \t]*(?:>[ \t]?)*[ \t]*(?:[-*+]|\d{1,3}[.)])[ \t]+")
 _END = re.compile(r"(?<=[.!?])[)\"'*_»”]*\s+(?=[A-Z0-9`\"'(*_\[!<¡¿«„“]|[^\x00-\x7f])|(?<=[。！？])")
-_SPAN = re.compile(r"(?P<ticks>`+)(?!`).+?(?<!`)(?P=ticks)(?!`)", re.DOTALL)
+SPAN = re.compile(r"(?P<ticks>`+)(?!`)(?P<code>.+?)(?<!`)(?P=ticks)(?!`)", re.DOTALL)
+"""Code within prose, as Markdown marks it."""
 _ABBREVIATION = re.compile(r"(?:\b(?:e\.g|i\.e|cf|vs|etc|no|approx)\.|\b[A-Z]\.)$", re.IGNORECASE)
 
 
@@ -64,7 +65,7 @@ def _closes(held: list[str], fence: str) -> bool:
 
 def sentences(text: str) -> list[str]:
     """`text` cut after each sentence; nothing is cut inside of code, and joining gives `text` back."""
-    inside = [match.span() for match in _SPAN.finditer(text)]
+    inside = [match.span() for match in SPAN.finditer(text)]
     cuts = [0]
     for match in _END.finditer(text):
         at = match.end()

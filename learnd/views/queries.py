@@ -157,6 +157,16 @@ def _within(path: str, folder: str) -> bool:
 _REGISTERED = "repo_id NOT IN (SELECT id FROM repositories WHERE forgotten_at IS NOT NULL)"
 
 
+def _chosen(statuses: tuple[str, ...], repo_id: str | None, *, but_forgotten: bool) -> tuple[str, tuple[str, ...]]:
+    """The condition for rows of these statuses (empty: of any) and of this repository, and its values."""
+    where = [_REGISTERED] if but_forgotten else []
+    if statuses:
+        where.append(f"status IN ({', '.join('?' * len(statuses))})")
+    if repo_id:
+        where.append("repo_id = ?")
+    return " AND ".join(where) or "1", (*statuses, *([repo_id] if repo_id else ()))
+
+
 _LEAD_IS = "(SELECT status FROM jobs AS one WHERE one.id = jobs.lead)"
 _LEAD_RESTS = f"{_LEAD_IS} IN ('learned', 'skipped', 'dismissed', 'superseded')"
 _FOLLOWS = f"(status = 'waiting_for_group' OR (status = 'skipped' AND cause = 'grouped' AND {_LEAD_IS} = 'learned'))"
@@ -188,15 +198,7 @@ class Views:
         self, *, statuses: tuple[str, ...] = (), repo_id: str | None = None, but_forgotten: bool = False
     ) -> list[JobRow]:
         """Jobs, oldest first; with `but_forgotten` none of forgotten repositories."""
-        where = [_REGISTERED] if but_forgotten else []
-        values: list[str] = []
-        if statuses:
-            where.append(f"status IN ({', '.join('?' * len(statuses))})")
-            values.extend(statuses)
-        if repo_id:
-            where.append("repo_id = ?")
-            values.append(repo_id)
-        return self._rows(JobRow, "jobs", " AND ".join(where) or "1", tuple(values), "opened_at, rowid")
+        return self._rows(JobRow, "jobs", *_chosen(statuses, repo_id, but_forgotten=but_forgotten), "opened_at, rowid")
 
     def jobs_of_run(self, repo_id: str, task_id: str, run_id: str) -> list[JobRow]:
         """The jobs of one run, oldest first: one for each time that it completed."""
@@ -253,15 +255,9 @@ class Views:
         self, *, statuses: tuple[str, ...] = (), repo_id: str | None = None, but_forgotten: bool = False
     ) -> list[PatternRow]:
         """Patterns, oldest first; with `but_forgotten` none of forgotten repositories."""
-        where = [_REGISTERED] if but_forgotten else []
-        values: list[str] = []
-        if statuses:
-            where.append(f"status IN ({', '.join('?' * len(statuses))})")
-            values.extend(statuses)
-        if repo_id:
-            where.append("repo_id = ?")
-            values.append(repo_id)
-        return self._rows(PatternRow, "patterns", " AND ".join(where) or "1", tuple(values), "staged_at, rowid")
+        return self._rows(
+            PatternRow, "patterns", *_chosen(statuses, repo_id, but_forgotten=but_forgotten), "staged_at, rowid"
+        )
 
     def patterns_without_rule(self) -> list[PatternRow]:
         """Those that wait or serve, for which a rule is to be looked for; none of forgotten repositories."""

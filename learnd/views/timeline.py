@@ -40,7 +40,7 @@ def subject(record: Recorded) -> str:
     return f"{'repository' if kind == 'repo' else kind} {short(identity)}".strip()
 
 
-def facts(event: e.Event) -> str:  # noqa: PLR0912, PLR0915 - one case an event, nothing nested
+def facts(event: e.Event) -> str:  # noqa: PLR0912 - one case an event, nothing nested
     """The facts of an event that a person wants to see in a line; empty where the name says it all."""
     match event:
         case e.RunObserved() | e.RunReopened() | e.JobOpened():
@@ -49,9 +49,7 @@ def facts(event: e.Event) -> str:  # noqa: PLR0912, PLR0915 - one case an event,
             return f"{event.outcome}: {event.manifest_path}"
         case e.SnapshotTaken():
             return _snapshot(event.snapshot)
-        case e.SnapshotAttemptFailed() | e.CrystalizationAttemptFailed():
-            return f"attempt {event.attempt}: {event.cause}: {event.detail}"
-        case e.ScenarioAttemptFailed():
+        case e.SnapshotAttemptFailed() | e.ScenarioAttemptFailed() | e.CrystalizationAttemptFailed():
             return f"attempt {event.attempt}: {event.cause}: {event.detail}"
         case e.SnapshotFailed() | e.ManualScenarioRequired() | e.CrystalizationFailed():
             return f"after {event.attempts} attempts: {event.cause}: {event.detail}"
@@ -73,7 +71,7 @@ def facts(event: e.Event) -> str:  # noqa: PLR0912, PLR0915 - one case an event,
             return f"by {_who(event)}: {_commands(event.scenario.commands)}"
         case e.ReplayStarted():
             return f"attempt {event.attempt}, isolation {event.isolation}"
-        case e.ReplayInterrupted() | e.ReverificationInterrupted():
+        case e.JobSkipped() | e.ReplayInterrupted() | e.ReverificationInterrupted():
             return ": ".join(part for part in (event.cause, event.detail) if part)
         case e.ChangeValidated() | e.ValidationFailed() | e.PatternReverified():
             return _evidence(event.evidence)
@@ -87,8 +85,6 @@ def facts(event: e.Event) -> str:  # noqa: PLR0912, PLR0915 - one case an event,
             return f"pattern {short(event.pattern_id)}: {event.title}"
         case e.JobLearned():
             return f"pattern {short(event.pattern_id)}: {event.outcome}"
-        case e.JobSkipped():
-            return ": ".join(part for part in (event.cause, event.detail) if part)
         case e.JobRequeued():
             return _requeued(event)
         case e.PatternPromoted():
