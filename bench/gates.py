@@ -27,6 +27,7 @@ PARTS: Final = {
     "blind-1": "written by others, who had not seen the gates",
     "blind-2": "written by others again, once the gates had been mended",
     "blind-3": "written by others a third time",
+    "blind-4": "written by others a fourth time, and nothing was changed since",
 }
 FIRST: Final = {
     "tune": "The gates were made while looking at these.",
@@ -51,7 +52,11 @@ FIRST: Final = {
     ),
     "blind-3": (
         "The first time these were judged, 2 of 50 sound drafts were quarantined and 1 of 20 faults passed, blunt to "
-        "very subtle ones. That is what to expect of the gates as they are, but for these three, mended since."
+        "very subtle ones. These three were mended."
+    ),
+    "blind-4": (
+        "This is the first run: none of 40 sound drafts was quarantined, and of 20 faults, 9 of them orders from blunt to "
+        "very subtle, none passed."
     ),
 }
 """What the very first run over each part said: it cannot be measured again."""
