@@ -116,21 +116,21 @@ def test_daemon_says_what_it_does_as_json_lines_on_stderr(place: CliPlace) -> No
 
 
 @pytest.mark.parametrize(
-    ("verb", "status", "more", "after"),
+    ("verb", "status", "more", "after", "then"),
     [
-        ("promote", P.CANDIDATE, (), "active"),
-        ("reject", P.CANDIDATE, ("--reason", "too narrow"), "rejected"),
-        ("deprecate", P.ACTIVE, ("--reason", "outlived"), "deprecated"),
-        ("restore", P.REJECTED, (), "candidate"),
+        ("promote", P.CANDIDATE, (), "active", ""),
+        ("reject", P.CANDIDATE, ("--reason", "too narrow"), "rejected", ""),
+        ("deprecate", P.ACTIVE, ("--reason", "outlived"), "deprecated", ""),
+        ("restore", P.REJECTED, (), "candidate", "; its rule is looked for: learnd review {id}"),
     ],
 )
 def test_a_person_moves_a_pattern(
-    place: CliPlace, verb: str, status: PatternStatus, more: tuple[str, ...], after: str
+    place: CliPlace, verb: str, status: PatternStatus, more: tuple[str, ...], after: str, then: str
 ) -> None:
     identity = place.patterns_in(status)[status]
     done = place.learnd(verb, identity[:8], *more)
     assert (done.code, done.err) == (0, "")
-    assert done.lines[0] == f"pattern {identity[:8]} is {after} now"
+    assert done.lines[0] == f"pattern {identity[:8]} is {after} now{then.format(id=identity[:8])}"
     (row,) = place.learnd("review", identity, "--json").json
     assert (row["status"], row["approver"]) == (after, ME)
 
