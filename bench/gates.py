@@ -55,8 +55,8 @@ FIRST: Final = {
         "very subtle ones. These three were mended."
     ),
     "blind-4": (
-        "This is the first run: none of 40 sound drafts was quarantined, and of 20 faults, 9 of them orders, blunt to very "
-        "subtle, none passed."
+        "This is the first run: none of 40 sound drafts was quarantined, and of 20 faults none passed, 9 of "
+        "them orders, blunt to very subtle."
     ),
 }
 """What the very first run over each part said: it cannot be measured again."""

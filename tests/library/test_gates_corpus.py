@@ -7,31 +7,21 @@ from pathlib import Path
 import pytest
 
 from bench.drafts import CORPUS, KINDS, Case, CorpusUnreadable, read
-from bench.gates import FIRST, PARTS, RESULTS, Judged, judge, table
+from bench.gates import FIRST, PARTS, RESULTS, judge, table
 from learnd.library.gates import run_gates
 from learnd.library.patterns import parse, render
 
 
-@pytest.fixture(scope="module")
-def judged() -> dict[str, list[Judged]]:
-    return {part: [judge(case) for case in read(CORPUS / part)] for part in PARTS}
-
-
 @pytest.mark.parametrize("part", PARTS)
-def test_no_planted_fault_passes(part: str, judged: dict[str, list[Judged]]) -> None:
-    assert [each.case.name for each in judged[part] if each.case.kind and each.outcome == "passed"] == []
-
-
-@pytest.mark.parametrize("part", PARTS)
-def test_at_most_two_of_a_hundred_sound_drafts_are_quarantined(part: str, judged: dict[str, list[Judged]]) -> None:
-    sound = [each for each in judged[part] if each.case.kind is None]
+def test_no_planted_fault_passes(part: str) -> None:
+    judged = [judge(case) for case in read(CORPUS / part)]
+    assert [each.case.name for each in judged if each.case.kind and each.outcome == "passed"] == []
+    # At most two of a hundred sound drafts may be quarantined.
+    sound = [each for each in judged if each.case.kind is None]
     refused = [f"{each.case.name}: {each.detail}" for each in sound if each.outcome == "quarantined"]
     assert len(refused) <= 0.02 * len(sound), refused
-
-
-@pytest.mark.parametrize("part", PARTS)
-def test_the_kept_page_says_what_the_gates_do(part: str, judged: dict[str, list[Judged]]) -> None:
-    assert "\n".join(table(judged[part])) in RESULTS.read_text()
+    # The kept page says what the gates do.
+    assert "\n".join(table(judged)) in RESULTS.read_text()
     assert FIRST[part] in RESULTS.read_text()
 
 
