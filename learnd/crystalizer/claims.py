@@ -101,8 +101,8 @@ _OVERCLAIM = phrase(
     r"\b(?:can|could) no longer be (?:attacked|exploited|abused|bypassed)\b",
     r"\bno (?:attackers?|one|race|bug|leak|user) (?:can|will)\b",
     r"\b(?:gone|solve[sd]?|fix\w*|end\w*|eliminate\w*|prevent\w*)\s[^.]{0,40}\bfor good\b",
-    r"\brul(?:es?|ing) out\b[^.]*\b(?:for good|every|any|all|ever)\b",
-    r"\b(?:no|never|cannot|can't|nothing)\b[^.]*\banywhere\b",
+    r"\brul(?:es?|ing) out\b[^.]{0,160}\b(?:for good|every|any|all|ever)\b",
+    r"\b(?:no|never|cannot|can't|nothing)\b[^.]{0,160}\banywhere\b",
     # in use
     r"\bproduction (?:load|traffic|use|environments?|data)\b",
     r"\bwhatever the (?:number|size|load|amount|traffic)\b",
