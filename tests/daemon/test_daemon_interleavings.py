@@ -203,7 +203,7 @@ class Interleavings(RuleBasedStateMachine):
 
     def told(self, which: int, status: JobStatus | None, command: Callable[[Job], Command]) -> None:
         """Tell the door of one job what a step would; `status` is where the step begins, None where it may be late."""
-        rows = self.engine.views().jobs(statuses=(status,) if status else None)
+        rows = self.engine.views().jobs(statuses=(status,) if status else ())
         if rows:
             job = self.engine.door.job(rows[which % len(rows)].id)
             self.engine.door.handle(command(job), "test")
