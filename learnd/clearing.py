@@ -89,10 +89,10 @@ def clear_active(place: Workplace, library: Library, repo_id: str) -> Left:
         for start in range(0, len(strangers), TOGETHER):
             _set_aside(place, library, repo_id, strangers[start : start + TOGETHER], rest)
     except (GitAtWork, DiskFull, OSError) as error:
-        left.troubles[str(folder)] = f"{len(found.strangers)} unknown files were left for now: {error}"
+        left.troubles[str(folder)] = f"unknown files left for now, {len(found.strangers)}: {error}"
         left.again = True
     except (NotARepository, SnapshotError, FolderRefused) as error:
-        left.troubles[str(folder)] = f"{len(found.strangers)} unknown files were left: {error}"
+        left.troubles[str(folder)] = f"unknown files left, {len(found.strangers)}: {error}"
     return left
 
 

@@ -60,7 +60,7 @@ def active_checks(book: Reading) -> Iterator[Check]:
     for tree in book.views.work_trees():
         aside = [row for row in waiting if row.path == tree.path]
         if aside:
-            found = f"{tree.path}: {len(aside)} unknown files were taken out of active/, the last {ago(aside[0].at)}"
+            found = f"{tree.path}: unknown files taken out of active/: {len(aside)}, the last {ago(aside[0].at)}"
             yield Check("active patterns", "warn", found, f"learnd why {aside[0].kept}")
         yield from _left(book, tree.path)
 

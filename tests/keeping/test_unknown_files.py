@@ -253,7 +253,7 @@ def test_a_repository_that_git_cannot_read_loses_nothing(kept: KeptStore, engine
     (kept.repo / ".git/index").write_bytes(b"no index")
     publish(kept)
     assert names(kept) == {own.name, "plant.md"}
-    assert "1 unknown files were left" in engine.publisher.troubles[str(kept.repo / ACTIVE)]
+    assert "unknown files left, 1: " in engine.publisher.troubles[str(kept.repo / ACTIVE)]
 
 
 # --- the log ---
