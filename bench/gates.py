@@ -24,10 +24,10 @@ PARTS: Final = {
     "tune": "tuned on",
     "report": "written before the gates, judged when they stood",
     "unseen": "written last",
-    "blind-1": "written by others, who had not seen the gates",
-    "blind-2": "written by others again, once the gates had been mended",
-    "blind-3": "written by others a third time",
-    "blind-4": "written by others a fourth time, and nothing was changed since",
+    "blind-1": "written by language models that had not seen the gates",
+    "blind-2": "written by such models again, once the gates had been mended",
+    "blind-3": "written by such models a third time",
+    "blind-4": "written by such models a fourth time, and nothing was mended for it",
 }
 FIRST: Final = {
     "tune": "The gates were made while looking at these.",

@@ -21,7 +21,7 @@ from learnd.library.canonical import canonical_digest
 from learnd.library.files import Library
 from learnd.library.folders import FolderRefused
 from learnd.library.unknown import ACTIVE, Found, Stranger, find_unknown, keep_aside, take_out
-from learnd.library.wanted import names_of
+from learnd.library.wanted import FOLDED, names_of
 from learnd.views.queries import Views
 from learnd.workplace import Workplace
 from state import commands as c
@@ -53,7 +53,7 @@ def unknown_in(events: EventLog, views: Views, repo_path: str) -> Found:
     def is_active(pattern_id: str, digest: str) -> bool:
         if pattern_id not in active:
             return False
-        told = (record.data for record in events.read(f"pattern-{pattern_id}"))
+        told = (record.data for record in events.read_types([f"pattern-{pattern_id}"], FOLDED))
         return digest == canonical_digest(patterns.fold(pattern_id, told).text)
 
     return find_unknown(Path(repo_path), names_of(views, repo_path), with_rule, is_active)

@@ -88,6 +88,19 @@ def test_all_is_read_over_several_pages(log: EventLog) -> None:
     assert list(log.read_all(after=2600)) == []
 
 
+def test_some_types_of_many_streams_are_read_and_counted_and_no_others(log: EventLog) -> None:
+    streams = [f"job-{number}" for number in range(1201)]
+    log.append({stream: (0, [SKIPPED, APPROVED]) for stream in reversed(streams)}, **WHO)
+    log.append({"job-elsewhere": (0, [SKIPPED, APPROVED])}, **WHO)
+    found = log.read_types(streams, {APPROVED.type})
+    assert {record.stream for record in found} == set(streams)
+    assert {record.type for record in found} == {APPROVED.type}
+    assert [record.position for record in found] == sorted(record.position for record in found)
+    assert log.count_types(streams) == {SKIPPED.type: 1201, APPROVED.type: 1201}
+    assert log.read_types([], {APPROVED.type}) == []
+    assert log.count_types([]) == {}
+
+
 def test_read_all_holds_no_transaction_while_its_caller_works(log: EventLog) -> None:
     log.append({"job-1": (0, [SKIPPED] * 1100)}, **WHO)
     events = log.read_all()

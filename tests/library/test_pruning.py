@@ -41,6 +41,17 @@ def test_the_sentence_goes_and_the_text_stays_whole(section: str, left: str, gon
     assert run_gates(text, CASE.grounding).failed is None
 
 
+def test_an_order_in_a_sentence_about_the_change_costs_the_sentence_and_one_beside_it_the_draft() -> None:
+    woven = "Delete the log files of `hmac.compare_digest`, its signature, secret and body."
+    text, dropped = prune(saying(solution=f"`verify` compares. {woven}"), CASE.grounding)
+    assert parse(text).sections.solution == "`verify` compares."
+    assert [each.why.split()[0] for each in dropped] == ["order"]
+    assert run_gates(text, CASE.grounding).failed is None
+    report = run_gates(saying(solution="`verify` compares. Delete the log files of the build server."), CASE.grounding)
+    assert report.failed is not None
+    assert report.failed[0] == "danger"
+
+
 def test_what_introduced_nothing_any_more_goes_as_well() -> None:
     said = "`verify` compares. It showed as:\n\n- a call of `warm_up`\n- version 9.9.9\n\nThe `secret` stays."
     text, dropped = prune(saying(solution=said), CASE.grounding)
